@@ -1,0 +1,1 @@
+"""Shards: what the trainer reads, and how photos become it."""

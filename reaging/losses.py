@@ -1,0 +1,65 @@
+"""Each loss a small function: tensors in, scalar out.  Images are [N, 3, S, S] in -1..1."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_adversarial(fake_logits: Tensor) -> Tensor:
+    """Non-saturating logistic loss of the generator."""
+    return F.softplus(-fake_logits).mean()
+
+
+def discriminator_adversarial(real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Logistic loss of the discriminator; ``smoothing``: the real target is 1 - smoothing (one-sided)."""
+    real = F.binary_cross_entropy_with_logits(real_logits, torch.full_like(real_logits, 1 - smoothing))
+    return real + F.softplus(fake_logits).mean()
+
+
+def r1_penalty(real_logits: Tensor, real: Tensor) -> Tensor:
+    """Half the squared gradient norm of the logits at real images (Mescheder et al. 2018), the mean over N."""
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+    return 0.5 * gradient.square().flatten(1).sum(1).mean()
+
+
+def reconstruction(image: Tensor, rebuilt: Tensor) -> Tensor:
+    """L1; also the cycle loss, with the rebuilt image of the way back."""
+    return (image - rebuilt).abs().mean()
+
+
+def paired(aged: Tensor, target: Tensor, has_pair: Tensor, mask: Tensor) -> Tensor:
+    """L1 to the same person at the target age, twice as strong where the person's pictures differ; has_pair [N] is 0 or 1."""
+    error = ((aged - target).abs() * (0.5 + 1.5 * mask)).mean((1, 2, 3))
+    return (error * has_pair).mean()
+
+
+def perceptual(features: list[Tensor], target_features: list[Tensor], has_pair: Tensor) -> Tensor:
+    """Mean over taps of the squared distance of channel-normalized features."""
+    total = torch.zeros((), device=has_pair.device)
+    for a, b in zip(features, target_features, strict=True):
+        a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
+        total = total + ((a - b).square().sum(1).mean((1, 2)) * has_pair).mean()
+    return total / len(features)
+
+
+def age_distance(years: Tensor, target: Tensor) -> Tensor:
+    """Smooth L1 in decades between estimated ages [N] and target ages [N]."""
+    return F.smooth_l1_loss(years / 10, target / 10)
+
+
+def identity_distance(embedding: Tensor, input_embedding: Tensor) -> Tensor:
+    """1 - cosine of embeddings [N, D]."""
+    return (1 - F.cosine_similarity(embedding, input_embedding)).mean()
+
+
+def mask_supervision(mask: Tensor, target: Tensor, has_mask: Tensor) -> Tensor:
+    """Cross entropy between the mask and the data's, both [N, 1, h, w] in 0..1, where has_mask [N] is 1."""
+    error = F.binary_cross_entropy(mask.clamp(1e-4, 1 - 1e-4), target, reduction="none").mean((1, 2, 3))
+    return (error * has_mask).mean()
+
+
+def total_variation(change: Tensor) -> Tensor:
+    """Mean absolute step between neighbors of the change [N, 3, S, S]."""
+    return (change[..., 1:, :] - change[..., :-1, :]).abs().mean() + (change[..., :, 1:] - change[..., :, :-1]).abs().mean()

@@ -1,0 +1,173 @@
+"""Presets: every hyperparameter of a run in one frozen dataclass, and the named ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ReagingError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A generator, its discriminator and the recipe that trains them.  The defaults are the paper's (ICCV 2021)."""
+
+    name: str
+    family: str = "ragan"  # ragan, mobile or pix2pix: which network of reaging.nets
+    size: int = 256  # pixels, square
+    # network
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512)  # channels from the full resolution (mobile: a quarter of it) down
+    bottleneck_blocks: int = 2  # residual blocks at the lowest resolution (ragan: in the encoder and again in the decoder)
+    style: int = 512  # length of the vector that carries the age to the decoder
+    norm: str = "batch"  # mobile: batch or none
+    disc_width: int = 64
+    disc_max_width: int = 512
+    disc_crop: int = 0  # side of the random crop that the discriminator sees; 0: the whole image
+    # age code, equation 1 of the paper
+    code_repeat: int = 50
+    code_noise: float = 0.2
+    # losses of the paper
+    adv: float = 1.0
+    adv_from: int = 0  # step from which the adversarial loss counts
+    rec: float = 10.0
+    rec_late: float = 1.0
+    rec_epochs: int = 10  # epochs with ``rec``; then ``rec_late``
+    cyc: float = 1.0
+    r1: float = 1.0
+    r1_every: int = 1  # steps between R1 penalties; the penalty is multiplied by it
+    # terms on top of the paper, zero unless a recipe wants them
+    paired: float = 0.0
+    perceptual: float = 0.0
+    perceptual_every: int = 1  # steps between uses of the perceptual net; the term is multiplied by it
+    age: float = 0.0
+    age_every: int = 1  # the same for the age and identity nets
+    identity: float = 0.0
+    mask: float = 0.0
+    sparsity: float = 0.0
+    tv: float = 0.0
+    perceptual_net: str = ""  # ONNX file; these three are frozen nets that the user brings
+    age_net: str = ""
+    identity_net: str = ""
+    perceptual_crop: int = 0  # side of the random crop that the perceptual net sees; 0: the whole image
+    label_smoothing: float = 0.0
+    # optimization
+    lr: float = 1e-4
+    disc_lr: float = 1e-4
+    beta1: float = 0.0
+    beta2: float = 0.99
+    batch: int = 8
+    epochs: float = 30.0
+    steps: int = 0  # 0: from epochs and the size of the data
+    warmup: int = 0
+    constant: float = 2 / 3  # share of the run at full learning rate; then linear to zero
+    ema: float = 0.999
+    clip: float = 0.0  # largest gradient norm; 0: off
+    seed: int = 0
+    # augmentation
+    jitter: float = 0.0  # strength 0 to 1 of the similarity jitter around the template
+    degrade: float = 0.0  # probability that an input is degraded as a webcam would
+
+
+MOBILE = Preset(
+    name="mobile-256",
+    family="mobile",
+    widths=(48, 96, 128, 192),
+    style=64,
+    disc_width=16,
+    disc_max_width=128,
+    disc_crop=128,
+    code_repeat=1,
+    code_noise=0.05,
+    adv=0.05,
+    adv_from=2500,
+    rec=0.0,
+    rec_late=0.0,
+    cyc=0.0,
+    r1_every=16,
+    paired=1.0,
+    mask=0.1,
+    lr=2e-3,
+    disc_lr=4e-4,
+    beta1=0.5,
+    batch=8,
+    steps=8000,
+    warmup=100,
+    constant=0.5,
+    jitter=0.5,
+    degrade=0.3,
+)
+
+PRESETS: dict[str, Preset] = {
+    p.name: p
+    for p in (
+        Preset(name="ragan-256"),
+        MOBILE,
+        dataclasses.replace(
+            MOBILE, name="desktop-256", widths=(128, 256, 384, 448), bottleneck_blocks=3, style=256, disc_width=32, disc_max_width=256,
+            disc_crop=0, lr=5e-4, batch=32, steps=60000, adv_from=5000,
+        ),
+        Preset(name="pix2pix-3", family="pix2pix", norm="batch", r1_every=1, label_smoothing=0.1, paired=1.0, batch=8),
+        dataclasses.replace(
+            MOBILE, name="tiny", size=64, widths=(8, 16), bottleneck_blocks=1, style=16, disc_width=8, disc_max_width=32, disc_crop=0,
+            batch=8, steps=300, adv_from=0, warmup=10,
+        ),
+    )
+}  # fmt: skip
+
+
+def make_preset(name: str, changes: Iterable[str] = ()) -> Any:
+    """The named preset with ``field=value`` changes; raises ReagingError for an unknown name, field or value."""
+    from .nets.faces import FACE_PRESETS
+
+    known: dict[str, Any] = {**PRESETS, **FACE_PRESETS}
+    if name not in known:
+        raise ReagingError(f"preset {name!r} is unknown", f"one of {', '.join(known)}", "choose one with --preset")
+    preset = known[name]
+    types = typing.get_type_hints(type(preset))
+    values: dict[str, Any] = {}
+    for change in changes:
+        field, sign, text = change.partition("=")
+        if not sign or field not in types or field == "name":
+            names = ", ".join(f for f in types if f != "name")
+            raise ReagingError(f"--set {change!r} is not usable", f"field=value with a field of {names}", "correct it")
+        values[field] = _parse(field, text, types[field])
+    return check_preset(dataclasses.replace(preset, **values))
+
+
+def preset_from_dict(fields: dict[str, Any]) -> Any:
+    """The preset that a checkpoint was trained with, from its fields."""
+    from .nets.faces import FACE_PRESETS
+
+    name = str(fields.get("name"))
+    base: Any = {**PRESETS, **FACE_PRESETS}.get(name)
+    try:
+        return dataclasses.replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    except TypeError:
+        raise ReagingError(f"the preset {name!r} is unknown here", "a checkpoint of this version", "train again, or update reaging") from None
+
+
+def check_preset(preset: Any) -> Any:
+    """Returns the preset; raises ReagingError where a value makes no sense."""
+    size, levels = getattr(preset, "size", None), len(getattr(preset, "widths", ()))
+    step = 2 ** (levels + 1)
+    if isinstance(size, int) and levels and (size % step or not 32 <= size <= 1024):
+        raise ReagingError(f"size {size} is not usable", f"a multiple of {step} from 32 to 1024", "use --set size=256")
+    for field in ("batch", "lr", "seed", "steps"):
+        value = getattr(preset, field, 1)
+        if value < (0 if field in ("seed", "steps") else 1e-12) or value != value or value == float("inf"):
+            raise ReagingError(f"{field} {value} is not usable", "a positive finite number", f"correct --set {field}=")
+    return preset
+
+
+def _parse(field: str, text: str, kind: Any) -> Any:
+    try:
+        if typing.get_origin(kind) is tuple:
+            return tuple(int(part) for part in text.split(","))
+        return kind(text)
+    except ValueError:
+        raise ReagingError(
+            f"--set {field}={text!r} is not usable", f"a value of type {getattr(kind, '__name__', 'int,int,...')}", "correct it"
+        ) from None

@@ -1,0 +1,86 @@
+"""Checkpoints: one file with everything a run needs to go on, written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import __version__
+from ..errors import ReagingError
+from ..files import whole_file
+from ..presets import preset_from_dict
+
+CHECKPOINT_FORMAT = 1
+KEYS = {"format", "version", "preset", "nets", "ema", "optimizers", "step", "data"}
+
+
+def save_checkpoint(path: Path, task: Any, step: int) -> None:
+    """Writes the task's nets, averages, optimizers and preset after ``step`` steps.
+
+    No random state is in it: everything random in a step is drawn from (seed, step), so that resuming is exact.
+    """
+    content = {
+        "format": CHECKPOINT_FORMAT,
+        "version": __version__,
+        "preset": dataclasses.asdict(task.preset),
+        "nets": {k: n.state_dict() for k, n in task.nets.items()},
+        "ema": {k: n.state_dict() for k, n in task.ema.items()},
+        "optimizers": {k: o.state_dict() for k, o in task.optimizers.items()},
+        "step": step,
+        "data": getattr(task, "data_names", ""),
+    }
+    with whole_file(path) as part:
+        torch.save(content, part)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; raises ReagingError for anything else.  No code in the file is ever run."""
+    path = Path(path)
+    remedy = "name a checkpoint.pt that reaging-train wrote"
+    if not path.is_file():
+        raise ReagingError(f"checkpoint {path} is not there", "a file", remedy)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        raise ReagingError(f"{path} is not a checkpoint of reaging", "a whole file with weights only", remedy) from None
+    if not isinstance(content, dict) or not content.keys() >= KEYS:
+        raise ReagingError(f"{path} is not a checkpoint of reaging", f"the keys {', '.join(sorted(KEYS))}", remedy)
+    if content["format"] != CHECKPOINT_FORMAT:
+        raise ReagingError(f"{path} has checkpoint format {content['format']}", f"format {CHECKPOINT_FORMAT}", "use a matching version")
+    return content
+
+
+def restore(task: Any, content: dict[str, Any], where: str) -> int:
+    """Puts a checkpoint's state into the task; returns its step.  Raises ReagingError where the networks do not match."""
+    try:
+        for k, net in task.nets.items():
+            net.load_state_dict(content["nets"][k])
+        for k, net in task.ema.items():
+            net.load_state_dict(content["ema"][k])
+        for k, optimizer in task.optimizers.items():
+            optimizer.load_state_dict(content["optimizers"][k])
+    except (KeyError, RuntimeError, ValueError):
+        raise ReagingError(
+            f"{where} holds other networks", f"those of preset {task.preset.name}", "resume with the preset and --set of the first start"
+        ) from None
+    return int(content["step"])
+
+
+def generator_from_checkpoint(path: str | Path) -> tuple[nn.Module, Any, int]:
+    """(generator with the averaged weights in eval mode, preset, step)."""
+    from ..nets import build_generator
+
+    content = load_checkpoint(path)
+    preset = preset_from_dict(content["preset"])
+    if "generator" not in content["ema"]:
+        raise ReagingError(f"{path} holds a {preset.name}, no generator", "a generator's checkpoint", "name another checkpoint")
+    generator = build_generator(preset)
+    try:
+        generator.load_state_dict(content["ema"]["generator"])
+    except RuntimeError:
+        raise ReagingError(f"{path} does not fit its preset", "weights of this version's network", "train again") from None
+    return generator.eval().requires_grad_(False), preset, int(content["step"])

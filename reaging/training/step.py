@@ -1,0 +1,267 @@
+"""One training step of a generator and its discriminator: the paper's losses, and the weighted terms on top of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import losses
+from ..ages import CLASS_STARTS, age_class
+from ..data.augment import augment_mask, augment_picture, draw_augmentation
+from ..data.shards import FaceSet
+from ..nets import build_discriminator, build_generator
+from ..nets.frozen import FrozenNet
+from ..presets import Preset
+from .ema import averaged_copy
+
+SHEET_AGES = (5, 15, 25, 40, 60, 80)
+
+
+@dataclass
+class Batch:
+    """N examples.  ``target`` is the same person at ``target_age`` where ``has_pair`` is 1, otherwise the image itself."""
+
+    image: Tensor  # [N, 3, S, S] in -1..1
+    age: Tensor  # [N] years
+    target: Tensor  # [N, 3, S, S]
+    target_age: Tensor  # [N] years
+    has_pair: Tensor  # [N]
+    mask: Tensor  # [N, 1, S/4, S/4] in 0..1
+    has_mask: Tensor  # [N]
+    noise: Tensor  # [N, code]: v of the age code
+    crop: tuple[float, float]  # place of the random crops, 0..1
+    label: Tensor  # [N] class of age
+    target_label: Tensor  # [N] class of target_age
+
+
+def learning_rate(preset: Any, step: int, steps: int, peak: float) -> float:
+    """Linear warm-up, constant, then linear to zero over the last ``1 - constant`` of the run."""
+    if step < preset.warmup:
+        return peak * (step + 1) / preset.warmup
+    return peak * min(1.0, (steps - step) / max(1.0, steps * (1 - preset.constant)))
+
+
+class GeneratorTask:
+    """A generator, its discriminator, their optimizers, and the data (see ``reaging.training.loop.Task``)."""
+
+    def __init__(
+        self, preset: Preset, data: FaceSet, held_out: FaceSet | None, steps: int, device: str = "cpu", rank: int = 0, world: int = 1
+    ):
+        if preset.batch % world:
+            raise ValueError("the batch must divide by the number of processes")
+        torch.manual_seed(preset.seed)
+        self.preset, self.data, self.held_out, self.steps = preset, data, held_out or data, steps
+        self.device, self.rank, self.world = torch.device(device), rank, world
+        generator, discriminator = build_generator(preset).to(self.device), build_discriminator(preset).to(self.device)
+        self.nets: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
+        self.ema: dict[str, nn.Module] = {"generator": averaged_copy(generator)}
+        betas = (preset.beta1, preset.beta2)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "generator": torch.optim.Adam(generator.parameters(), preset.lr, betas),
+            "discriminator": torch.optim.Adam(discriminator.parameters(), preset.disc_lr, betas),
+        }
+        self.frozen = {
+            name: FrozenNet(path).to(self.device)
+            for name, weight, path in (
+                ("perceptual", preset.perceptual, preset.perceptual_net),
+                ("age", preset.age, preset.age_net),
+                ("identity", preset.identity, preset.identity_net),
+            )
+            if weight
+        }
+        if self.device.type == "cpu":  # twice as fast on two cores
+            for net in (*self.nets.values(), *self.ema.values(), *self.frozen.values()):
+                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.steps_per_epoch = max(1, len(data) // preset.batch)
+        # forward passes go through these: plain, or DistributedDataParallel
+        self.g, self.d = generator, discriminator
+        if world > 1:
+            from torch.nn.parallel import DistributedDataParallel
+
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            self.g = DistributedDataParallel(generator, ids, broadcast_buffers=False)
+            self.d = DistributedDataParallel(discriminator, ids, broadcast_buffers=False)
+
+    # data
+
+    def batch(self, step: int) -> Batch:
+        """The whole batch is drawn by every process, so that its random choices do not depend on their number; each keeps its share."""
+        rng = np.random.default_rng([self.preset.seed, step])
+        n = self.preset.batch
+        code = getattr(self.nets["generator"], "age_code", None)
+        noise = torch.from_numpy(rng.normal(0, self.preset.code_noise, (n, code.length if code else 1)).astype(np.float32))
+        crop = (float(rng.random()), float(rng.random()))
+        seeds = rng.integers(2**31, size=n)
+        mine = slice(self.rank * n // self.world, (self.rank + 1) * n // self.world)
+        rows = [self._example(np.random.default_rng([int(s), 1])) for s in seeds[mine]]
+        image, age, target, target_age, has_pair, mask, has_mask = (np.stack(column) for column in zip(*rows, strict=True))
+
+        def picture(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+        return Batch(
+            picture(image), torch.from_numpy(age), picture(target), torch.from_numpy(target_age), torch.from_numpy(has_pair),
+            torch.from_numpy(mask)[:, None], torch.from_numpy(has_mask), noise[mine], crop,
+            torch.from_numpy(age_class(age)), torch.from_numpy(age_class(target_age)),
+        )  # fmt: skip
+
+    def _example(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        members = self.data.identities[int(rng.integers(len(self.data.identities)))]
+        i = members[int(rng.integers(len(members)))]
+        others = [m for m in members if m != i]
+        paired = bool(others) and self.preset.paired > 0
+        j = others[int(rng.integers(len(others)))] if paired else i
+        change = draw_augmentation(rng, self.preset.jitter, self.preset.degrade)
+        image = augment_picture(self.data.picture(i), change)
+        target = augment_picture(self.data.picture(j), change) if paired else image
+        age = self.data.records[i].age
+        if paired:
+            target_age = self.data.records[j].age
+        else:  # a class by chance, then a year in it
+            k = int(rng.integers(len(CLASS_STARTS)))
+            target_age = rng.uniform(CLASS_STARTS[k], (*CLASS_STARTS, 90)[k + 1])
+        mask = self.data.mask(i)
+        quarter = self.data.size // 4
+        area = np.ones((quarter, quarter), np.float32) if mask is None else augment_mask(mask, change)
+        return image, np.float32(age), target, np.float32(target_age), np.float32(paired), area, np.float32(mask is not None)
+
+    def example_inputs(self) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+        """The generator and an input of one face, to count its cost on."""
+        size = self.preset.size
+        return self.nets["generator"], (torch.zeros(1, 3, size, size, device=self.device), torch.full((1,), 30.0, device=self.device))
+
+    # one step
+
+    def step(self, batch: Batch, step: int) -> dict[str, float]:
+        b = Batch(**{f.name: self._to_device(getattr(batch, f.name)) for f in fields(batch)})
+        for name, peak in (("generator", self.preset.lr), ("discriminator", self.preset.disc_lr)):
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = learning_rate(self.preset, step, self.steps, peak)
+        self.nets["generator"].train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            return self._generator_step(b, step, self._discriminator_step)
+
+    def _to_device(self, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        last = value.ndim == 4 and self.device.type == "cpu"
+        return value.contiguous(memory_format=torch.channels_last) if last else value.to(self.device, non_blocking=True)
+
+    def _generate(self, image: Tensor, age: Tensor, source_age: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        if self.preset.family == "pix2pix":
+            return self.g(image, age, source_age)
+        return self.g(image, age, noise)
+
+    def _judge(self, b: Batch, image: Tensor, age: Tensor, label: Tensor) -> Tensor:
+        if self.preset.family == "pix2pix":
+            return self.d(b.image, b.age, image, age)
+        return self.d(self._crop(image, self.preset.disc_crop, b.crop), label)
+
+    @staticmethod
+    def _crop(image: Tensor, side: int, place: tuple[float, float]) -> Tensor:
+        if not side:
+            return image
+        top, left = (int(p * (image.shape[-1] - side + 1)) for p in place)
+        return image[..., top : top + side, left : left + side]
+
+    def _generator_step(self, b: Batch, step: int, discriminator_step: Any) -> dict[str, float]:
+        p = self.preset
+        adversarial = p.adv > 0 and step >= p.adv_from
+        self.nets["discriminator"].requires_grad_(False)
+        aged, mask = self._generate(b.image, b.target_age, b.age, b.noise)
+        terms: dict[str, tuple[float, Tensor]] = {}
+        if adversarial:
+            terms["adv"] = (p.adv, losses.generator_adversarial(self._judge(b, aged, b.target_age, b.target_label)))
+        rec = p.rec if step < p.rec_epochs * self.steps_per_epoch else p.rec_late
+        if rec:
+            terms["rec"] = (rec, losses.reconstruction(b.image, self._generate(b.image, b.age, b.age, b.noise)[0]))
+        if p.cyc:
+            terms["cyc"] = (p.cyc, losses.reconstruction(b.image, self._generate(aged, b.age, b.target_age, b.noise)[0]))
+        terms |= self._extra_terms(b, aged, mask, step)
+        total = sum((weight * value for weight, value in terms.values()), torch.zeros((), device=self.device))
+        self._update("generator", total)
+        values = {name: value for name, (_, value) in terms.items()}
+        # how far the output is from the target, beside how far the input is: a run that returns its input shows here
+        pairs = b.has_pair.sum().clamp(min=1)
+        for name, picture in (("l1", aged.detach()), ("l1_of_input", b.image)):
+            values[name] = ((picture - b.target).abs().mean((1, 2, 3)) * b.has_pair).sum() / pairs
+        values["mask_mean"] = mask.mean()
+        if adversarial:
+            values |= discriminator_step(b, aged.detach(), step)
+        return {k: float(v.detach()) for k, v in values.items()}
+
+    def _extra_terms(self, b: Batch, aged: Tensor, mask: Tensor, step: int) -> dict[str, tuple[float, Tensor]]:
+        p, terms = self.preset, {}
+        if p.paired:
+            area = F.interpolate(b.mask, scale_factor=4.0, mode="bilinear", align_corners=False)
+            terms["paired"] = (p.paired, losses.paired(aged, b.target, b.has_pair, area))
+        if p.perceptual and step % p.perceptual_every == 0:
+            net, s = self.frozen["perceptual"], p.perceptual_crop
+            features = net((self._crop(aged, s, b.crop) + 1) * 127.5)
+            with torch.no_grad():
+                wanted = net((self._crop(b.target, s, b.crop) + 1) * 127.5)
+            terms["perceptual"] = (p.perceptual * p.perceptual_every, losses.perceptual(features, wanted, b.has_pair))
+        if step % p.age_every == 0:  # the frozen nets are dear: used now and then, weighted up
+            if p.age:
+                years = self.frozen["age"].look(aged)[:, 0]  # type: ignore[operator]
+                terms["age"] = (p.age * p.age_every, losses.age_distance(years, b.target_age))
+            if p.identity:
+                net = self.frozen["identity"]
+                with torch.no_grad():
+                    known = net.look(b.image)  # type: ignore[operator]
+                terms["identity"] = (p.identity * p.age_every, losses.identity_distance(net.look(aged), known))  # type: ignore[operator]
+        if p.mask:
+            small = F.interpolate(mask, size=b.mask.shape[2:], mode="area")
+            terms["mask"] = (p.mask, losses.mask_supervision(small, b.mask, b.has_mask))
+        if p.sparsity:
+            terms["sparsity"] = (p.sparsity, mask.mean())
+        if p.tv:
+            terms["tv"] = (p.tv, losses.total_variation(aged - b.image))
+        return terms
+
+    def _discriminator_step(self, b: Batch, aged: Tensor, step: int) -> dict[str, Tensor]:
+        p = self.preset
+        self.nets["discriminator"].train().requires_grad_(True)
+        penalize = p.r1 > 0 and step % p.r1_every == 0
+        real, age, label = (b.target, b.target_age, b.target_label) if p.paired else (b.image, b.age, b.label)
+        real = real.detach().requires_grad_(penalize)
+        real_logits, fake_logits = self._judge(b, real, age, label), self._judge(b, aged, b.target_age, b.target_label)
+        loss = losses.discriminator_adversarial(real_logits, fake_logits, p.label_smoothing)
+        values = {"disc": loss, "real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+        if penalize:
+            values["r1"] = losses.r1_penalty(real_logits, real)
+            loss = loss + p.r1 * p.r1_every * values["r1"]
+        self._update("discriminator", loss)
+        return values
+
+    def _update(self, name: str, loss: Tensor) -> None:
+        optimizer, net = self.optimizers[name], self.nets[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.preset.clip:
+            nn.utils.clip_grad_norm_(net.parameters(), self.preset.clip)
+        optimizer.step()
+
+    # pictures
+
+    @torch.no_grad()
+    def sample(self, path: Path) -> None:
+        """A sheet of held-out faces (rows: input, then ages ``SHEET_AGES``, then the mask at the last age)."""
+        chosen = [members[0] for members in self.held_out.identities[:8]]
+        pictures = np.stack([self.held_out.picture(i) for i in chosen])
+        image = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).to(self.device)
+        columns, mask = [image], image[:, :1]
+        for age in SHEET_AGES:
+            aged, mask = self.ema["generator"](image, torch.full((len(image),), float(age), device=self.device))
+            columns.append(aged)
+        columns.append(mask.expand(-1, 3, -1, -1) * 2 - 1)
+        rows = torch.stack(columns, 1).clamp(-1, 1).add(1).mul(127.5).byte().permute(0, 3, 1, 4, 2).cpu().numpy()
+        sheet = rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
+        cv2.imwrite(str(path), sheet[:, :, ::-1])
