@@ -79,7 +79,7 @@ class Finder(nn.Module):
     """Frames -> for every cell of three levels a face's score and its five landmarks.
 
     Input [N, 3, H, W], RGB, -1 to 1, H and W multiples of 32.  Output: three tensors [N, 11, H/s, W/s], s = 8, 16, 32: channel 0 the
-    logit of "here is the middle of a face", 1 to 10 the landmarks' x, y from the cell's center in the level's units (runtime/faces/find.py).
+    logit of "here is the middle of a face", 1 to 10 the landmarks' x, y from the cell's center in its units (runtime/faces/find.py).
     """
 
     def __init__(self, preset: FinderPreset):
@@ -113,8 +113,8 @@ class Aligner(nn.Module):
     """Face crops -> five landmarks and whether there is a face.
 
     Input [N, 3, S, S], RGB, -1 to 1.  Output: landmarks [N, 5, 2], x and y, -1 to 1 over the crop (-1 its left or upper border), and the
-    logit [N] of "a face".  A landmark is the mean place under its own map of S/4 x S/4 plus an offset from the whole crop, so that it may lie
-    where it cannot be seen.
+    logit [N] of "a face".  A landmark is the mean place under its own map of S/4 x S/4 plus an offset from the whole crop, so that it
+    may lie where it cannot be seen.
     """
 
     def __init__(self, preset: AlignerPreset):

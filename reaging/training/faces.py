@@ -212,7 +212,7 @@ class AlignerTask(_FaceTask):
 
 def _dots(picture: Image, points: Points, color: tuple[int, int, int]) -> None:
     for x, y in points:
-        cv2.circle(picture, (int(round(float(x))), int(round(float(y)))), 1, color, -1)
+        cv2.circle(picture, (round(float(x)), round(float(y))), 1, color, -1)
 
 
 def _write_grid(path: Path, pictures: list[Image], columns: int) -> None:

@@ -159,10 +159,10 @@ class GeneratorTask:
             return self.g(image, age, source_age)
         return self.g(image, age, noise)
 
-    def _judge(self, b: Batch, image: Tensor, age: Tensor, label: Tensor) -> Tensor:
+    def _judge(self, judge: nn.Module, b: Batch, image: Tensor, age: Tensor, label: Tensor) -> Tensor:
         if self.preset.family == "pix2pix":
-            return self.d(b.image, b.age, image, age)
-        return self.d(self._crop(image, self.preset.disc_crop, b.crop), label)
+            return judge(b.image, b.age, image, age)
+        return judge(self._crop(image, self.preset.disc_crop, b.crop), label)
 
     @staticmethod
     def _crop(image: Tensor, side: int, place: tuple[float, float]) -> Tensor:
@@ -174,11 +174,12 @@ class GeneratorTask:
     def _generator_step(self, b: Batch, step: int, discriminator_step: Any) -> dict[str, float]:
         p = self.preset
         adversarial = p.adv > 0 and step >= p.adv_from
-        self.nets["discriminator"].requires_grad_(False)
+        # not through DistributedDataParallel: it would wait for gradients that the generator's step does not make
+        critic = self.nets["discriminator"].requires_grad_(False)
         aged, mask = self._generate(b.image, b.target_age, b.age, b.noise)
         terms: dict[str, tuple[float, Tensor]] = {}
         if adversarial:
-            terms["adv"] = (p.adv, losses.generator_adversarial(self._judge(b, aged, b.target_age, b.target_label)))
+            terms["adv"] = (p.adv, losses.generator_adversarial(self._judge(critic, b, aged, b.target_age, b.target_label)))
         rec = p.rec if step < p.rec_epochs * self.steps_per_epoch else p.rec_late
         if rec:
             terms["rec"] = (rec, losses.reconstruction(b.image, self._generate(b.image, b.age, b.age, b.noise)[0]))
@@ -232,7 +233,7 @@ class GeneratorTask:
         penalize = p.r1 > 0 and step % p.r1_every == 0
         real, age, label = (b.target, b.target_age, b.target_label) if p.paired else (b.image, b.age, b.label)
         real = real.detach().requires_grad_(penalize)
-        real_logits, fake_logits = self._judge(b, real, age, label), self._judge(b, aged, b.target_age, b.target_label)
+        real_logits, fake_logits = self._judge(self.d, b, real, age, label), self._judge(self.d, b, aged, b.target_age, b.target_label)
         loss = losses.discriminator_adversarial(real_logits, fake_logits, p.label_smoothing)
         values = {"disc": loss, "real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
         if penalize:

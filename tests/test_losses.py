@@ -1,0 +1,57 @@
+import math
+
+import torch
+
+from reaging import losses
+
+
+def test_adversarial_losses_at_known_points():
+    zero = torch.zeros(4)
+    assert math.isclose(float(losses.generator_adversarial(zero)), math.log(2), rel_tol=1e-6)
+    assert math.isclose(float(losses.discriminator_adversarial(zero, zero)), 2 * math.log(2), rel_tol=1e-6)
+    sure = torch.full((4,), 20.0)
+    assert float(losses.discriminator_adversarial(sure, -sure)) < 1e-6
+    assert float(losses.discriminator_adversarial(sure, -sure, smoothing=0.1)) > 1  # smoothing forbids being too sure
+
+
+def test_r1_is_half_the_squared_gradient():
+    image = torch.randn(3, 3, 8, 8, requires_grad=True)
+    slope = torch.randn(3, 8, 8)
+    penalty = losses.r1_penalty((image * slope).sum((1, 2, 3)), image)
+    assert torch.allclose(penalty, 0.5 * slope.square().sum())
+
+
+def test_paired_counts_only_pairs_and_the_mask_more():
+    a, b = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+    everywhere, nowhere = torch.ones(2, 1, 8, 8), torch.zeros(2, 1, 8, 8)
+    one = torch.tensor([1.0, 0.0])
+    assert float(losses.paired(a, b, one, everywhere)) == 1.0
+    assert float(losses.paired(a, b, one, nowhere)) == 0.25
+    assert float(losses.paired(a, b, torch.zeros(2), everywhere)) == 0.0
+
+
+def test_total_variation_of_a_ramp():
+    ramp = torch.arange(8.0).expand(1, 3, 8, 8)
+    assert float(losses.total_variation(ramp)) == 1.0
+
+
+def test_identity_and_age_distances_are_zero_only_at_the_target():
+    e = torch.randn(4, 16)
+    assert abs(float(losses.identity_distance(e, 3 * e))) < 1e-6
+    assert float(losses.identity_distance(e, -e)) > 1.9
+    years = torch.tensor([10.0, 50.0])
+    assert float(losses.age_distance(years, years)) == 0.0 < float(losses.age_distance(years, years + 5))
+
+
+def test_mask_supervision_falls_toward_the_target():
+    target = (torch.rand(2, 1, 8, 8) > 0.5).float()
+    near, far = (0.8 * target + 0.1), (0.8 * (1 - target) + 0.1)
+    has = torch.ones(2)
+    assert float(losses.mask_supervision(near, target, has)) < 0.2 < float(losses.mask_supervision(far, target, has))
+
+
+def test_perceptual_is_zero_for_equal_features_only():
+    f = [torch.randn(2, 4, 6, 6), torch.randn(2, 8, 3, 3)]
+    g = [torch.randn_like(t) for t in f]
+    has = torch.ones(2)
+    assert float(losses.perceptual(f, f, has)) == 0.0 < float(losses.perceptual(f, g, has))
