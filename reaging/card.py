@@ -44,9 +44,7 @@ class ModelCard:
             card = cls(**{k: v for k, v in fields.items() if k in known})
             newer = int(card.format) > CARD_FORMAT
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise ReagingError(
-                f"{where} carries a damaged card", "a card written by reaging-export", "export the model again"
-            ) from None
+            raise ReagingError(f"{where} carries a damaged card", "a card written by reaging-export", "export the model again") from None
         if newer:
             raise ReagingError(f"{where} has card format {card.format}", f"format {CARD_FORMAT} or older", "update reaging")
         return card

@@ -24,7 +24,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         raise ReagingError(
             f"cannot write {path} ({error.strerror or error})", "a writable folder with free space", "free space or choose another place"

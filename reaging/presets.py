@@ -146,7 +146,9 @@ def preset_from_dict(fields: dict[str, Any]) -> Any:
     try:
         return dataclasses.replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
     except TypeError:
-        raise ReagingError(f"the preset {name!r} is unknown here", "a checkpoint of this version", "train again, or update reaging") from None
+        raise ReagingError(
+            f"the preset {name!r} is unknown here", "a checkpoint of this version", "train again, or update reaging"
+        ) from None
 
 
 def check_preset(preset: Any) -> Any:

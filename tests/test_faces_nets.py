@@ -55,8 +55,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             cv2.imwrite(str(faces / f"{i}.png"), picture)
             writer.writerow([f"{i}.png", "test" if i == 5 else "train", *points.ravel()])
         writer.writerow(["0.png", "train", *["nan"] * 10])  # no face was seen in it: left out
-    for i in range(12):
-        cv2.imwrite(str(others / f"{i}.jpg"), rng.integers(0, 256, (90, 120, 3), np.uint8))
+    for i in range(24):
+        cv2.imwrite(str(others / f"noise-{i}.jpg"), rng.integers(0, 256, (90, 120, 3), np.uint8))
     return [faces, others]
 
 
@@ -71,7 +71,7 @@ def test_the_presets_keep_to_their_bounds() -> None:
 def test_held_out_faces_and_pictures_never_train(data: list[Path]) -> None:
     train, test = load_album(data), load_album(data, "test")
     assert (len(train.landmarks), len(test.landmarks)) == (5, 1)
-    assert len(train.backgrounds) + len(test.backgrounds) == 12 and test.backgrounds
+    assert len(train.backgrounds) + len(test.backgrounds) == 24 and test.backgrounds
     assert not any((picture == other).all() for picture in train.backgrounds for other in test.backgrounds)
 
 
@@ -101,7 +101,7 @@ def test_landmarks_go_where_the_picture_goes(pose: Pose) -> None:
         v, u = np.mgrid[0:128, 0:128]
         mass = picture[..., 0].astype(float)
         found = np.array([(mass * u).sum(), (mass * v).sum()]) / mass.sum()
-        assert np.abs(found - expected[MIRRORED[i] if pose.mirrored else i]).max() < 0.5
+        assert np.abs(found - expected[MIRRORED[i] if pose.mirrored else i]).max() < 0.8  # a turn also spreads the dot unevenly
 
 
 def test_the_same_step_draws_the_same_pictures_another_step_others(data: list[Path]) -> None:

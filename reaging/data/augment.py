@@ -53,8 +53,10 @@ def augment_picture(picture: NDArray[np.uint8], a: Augmentation) -> NDArray[np.u
         grain = np.random.default_rng(a.seed).normal(0, a.noise, out.shape).astype(np.float32)
         out = np.clip(out + grain + 0.5, 0, 255).astype(np.uint8)
     if a.jpeg:
-        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, a.jpeg])[1], cv2.IMREAD_COLOR)
-    return out
+        decoded = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, a.jpeg])[1], cv2.IMREAD_COLOR)
+        assert decoded is not None
+        out = decoded
+    return np.asarray(out, np.uint8)
 
 
 def augment_mask(mask: NDArray[np.float32], a: Augmentation) -> NDArray[np.float32]:

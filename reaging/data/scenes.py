@@ -173,6 +173,11 @@ def _maps(pose: Pose, corner: tuple[int, int], size: tuple[int, int], side: int)
     return cv2.warpAffine(grid, enlarge, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
 
+def _sampled(picture: Image, maps: NDArray[Any], border: int) -> Image:
+    """Both coordinates stand in one map: the second is None, which OpenCV's type stubs do not know (an empty array is read as a map)."""
+    return cv2.remap(picture, maps, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload,no-any-return]
+
+
 def _level(half: float) -> int:
     """The pyramid's level whose pixels are nearest to the picture's, rather finer than coarser."""
     return int(np.clip(np.floor(np.log2(HALF / max(half, 1.0)) + 0.3), 0, LEVELS - 1))
@@ -217,9 +222,8 @@ def paste(picture: Image, crop: Image, shape: Image, pose: Pose, light: NDArray[
     if x1 - x0 < 2 or y1 - y0 < 2:
         return None
     maps = _maps(pose, (x0, y0), (x1 - x0, y1 - y0), crop.shape[0])
-    nothing = np.empty(0, np.float32)  # both coordinates are in the first map
-    warped = cv2.remap(crop, maps, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.remap(shape, maps * (shape.shape[0] / crop.shape[0]), nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    warped = _sampled(crop, maps, cv2.BORDER_REPLICATE)
+    alpha = _sampled(shape, maps * (shape.shape[0] / crop.shape[0]), cv2.BORDER_CONSTANT)
     under = picture[y0:y1, x0:x1]
     weight = alpha.astype(np.float32) / 255
     lit = cv2.LUT(warped, np.clip(np.arange(256)[:, None] * light, 0, 255).astype(np.uint8)[None])

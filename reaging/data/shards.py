@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ReagingError
 
+SPLITS = ("train", "test")
 CACHE_BYTES = 4 << 30  # decoded pictures kept in memory
 
 
@@ -65,7 +66,7 @@ class FaceSet:
         if bgr.shape[:2] != (self.size, self.size):
             way = cv2.INTER_AREA if bgr.shape[0] > self.size else cv2.INTER_CUBIC
             bgr = cv2.resize(bgr, (self.size, self.size), interpolation=way)
-        rgb = np.ascontiguousarray(bgr[:, :, ::-1])
+        rgb = np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
         if (len(self._pictures) + 1) * rgb.nbytes < CACHE_BYTES:
             self._pictures[index] = rgb
         return rgb
@@ -103,41 +104,46 @@ def _ellipse(side: int, center: tuple[float, float], radii: tuple[float, float])
 
 
 def open_faces(paths: Iterable[str | Path], size: int, split: str = "train") -> FaceSet:
-    """Reads tars and folders with a labels.csv (``file,age[,identity][,split]``) -> the faces of one split.
-
-    Without a split column one person in ten, by hash, is ``test``.  Raises ReagingError where nothing usable is found.
-    """
-    records: list[Record] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = _read_folder(path)
-        elif path.is_file() and tarfile.is_tarfile(path):
-            found = _read_tar(path)
-        else:
-            raise ReagingError(f"{path} is no data", "a tar shard or a folder, with a labels.csv in it", "see docs/training.md")
-        records += found
-    chosen = [r for r in records if r.split == split]
+    """The faces of one split; raises ReagingError where there are none."""
+    chosen = [r for r in open_records(paths) if r.split == split]
     if not chosen:
         raise ReagingError(f"no {split} faces in the data", f"rows of labels.csv that are in split {split!r}", "add data")
     return FaceSet(chosen, size)
 
 
-def _read_folder(folder: Path) -> list[Record]:
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise ReagingError(f"{folder} has no labels.csv", "a table file,age[,identity][,split] in it", "write it, or run reaging-data")
-    rows = _read_table(table.read_bytes(), str(table))
-    records = [_record(row, str(folder), folder / row["file"]) for row in rows]
-    root = folder.resolve()
-    for record in records:
-        assert isinstance(record.encoded, Path)
-        if not record.encoded.resolve().is_relative_to(root) or not record.encoded.is_file():
-            raise ReagingError(f"{table} names {record.name}", "files inside that folder", "correct the table")
+def open_records(paths: Iterable[str | Path]) -> list[Record]:
+    """Reads tars and folders with a labels.csv (``file,age[,identity][,split]``); raises ReagingError for anything else.
+
+    Without a split column one person in ten, by hash, is ``test``.
+    """
+    records: list[Record] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            records += read_folder(path)
+        elif path.is_file() and tarfile.is_tarfile(path):
+            records += read_tar(path)
+        else:
+            raise ReagingError(f"{path} is no data", "a tar shard or a folder, with a labels.csv in it", "see docs/training.md")
     return records
 
 
-def _read_tar(path: Path) -> list[Record]:
-    """Members are read by name from the archive, never unpacked, and links are not followed."""
+def read_folder(folder: Path) -> list[Record]:
+    """The records of a folder; the pictures stay on the disk until they are asked for."""
+    table = folder / "labels.csv"
+    if not table.is_file():
+        raise ReagingError(f"{folder} has no labels.csv", "a table file,age[,identity][,split] in it", "write it: docs/training.md")
+    root = folder.resolve()
+    records = []
+    for row in _read_table(table.read_bytes(), str(table)):
+        path = folder / row["file"]
+        if not path.resolve().is_relative_to(root) or not path.is_file():
+            raise ReagingError(f"{table} names {row['file']}", "files inside that folder", "correct the table")
+        records.append(_record(row, str(folder), path))
+    return records
+
+
+def read_tar(path: Path) -> list[Record]:
+    """The records of a shard.  Members are read by name, never unpacked, and links are not followed."""
     try:
         with tarfile.open(path) as tar:
             encoded = {m.name.removeprefix("./"): tar.extractfile(m).read() for m in tar if m.isreg()}  # type: ignore[union-attr]
@@ -176,5 +182,12 @@ def _record(row: dict[str, str], where: str, encoded: bytes | Path) -> Record:
         raise ReagingError(f"{where}: {row['file']} has the age {row['age']!r}", "years from 0 to 120", "correct labels.csv")
     # a person is a person across the shards of one set; a picture without identity is a person of its own
     identity = f"id/{row['identity']}" if row.get("identity") else f"{where}/{row['file']}"
-    split = row.get("split") or ("train", "test")[hashlib.sha1(identity.encode()).digest()[0] < 26]
+    split = row.get("split") or person_split(identity)
+    if split not in SPLITS:
+        raise ReagingError(f"{where}: {row['file']} is in split {split!r}", " or ".join(SPLITS), "correct labels.csv")
     return Record(row["file"], age, identity, split, encoded)
+
+
+def person_split(identity: str) -> str:
+    """One person in ten, by hash, is held out."""
+    return "test" if hashlib.sha1(identity.encode()).digest()[0] < 26 else "train"

@@ -18,6 +18,10 @@ class AgeCode(nn.Module):
     ``noise`` [N, repeat * classes] is the paper's v, already scaled; none at inference.
     """
 
+    centers: Tensor
+    left: Tensor
+    right: Tensor
+
     def __init__(self, repeat: int = 50, centers: tuple[float, ...] = CLASS_CENTERS):
         super().__init__()
         c = torch.tensor(centers)

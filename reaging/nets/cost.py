@@ -25,7 +25,7 @@ def count_macs(module: nn.Module, *inputs: Any) -> int:
         elif isinstance(layer, nn.Conv2d):
             total += output.numel() * (layer.weight.numel() // layer.out_channels)
         else:
-            total += output.numel() * layer.in_features  # type: ignore[operator]
+            total += output.numel() * int(layer.in_features)  # type: ignore[arg-type]
 
     layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     handles = [layer.register_forward_hook(count) for layer in layers]

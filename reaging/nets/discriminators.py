@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -20,7 +21,7 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = [min(width * 2**i, max_width) for i in range(int(math.log2(size)) - 1)]
         self.stem = nn.Conv2d(3, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResBlock(a, b, down=True) for a, b in zip(widths, widths[1:], strict=False)))
+        self.blocks = nn.Sequential(*(ResBlock(a, b, down=True) for a, b in itertools.pairwise(widths)))
         self.conv = nn.Conv2d(widths[-1], widths[-1], 4)
         self.branches = nn.Conv2d(widths[-1], classes, 1)
 

@@ -28,7 +28,9 @@ class FrozenNet(nn.Module):
         try:
             model = onnx.load(str(path), load_external_data=False)
         except Exception:
-            raise ReagingError(f"{path} is not a readable ONNX file", "a frozen age, identity or perceptual net", "check the path") from None
+            raise ReagingError(
+                f"{path} is not a readable ONNX file", "a frozen age, identity or perceptual net", "check the path"
+            ) from None
         crop = {p.key: p.value for p in model.metadata_props}.get("crop")
         self.crop = tuple(float(v) for v in crop.split(",")) if crop else None
         self.outputs = [o.name for o in model.graph.output]

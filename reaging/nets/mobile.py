@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ class MobileGenerator(nn.Module):
         self.age_code = AgeCode(code_repeat)
         self.style = nn.Sequential(nn.Linear(self.age_code.length, style), nn.SiLU(), nn.Linear(style, style))
         self.stem = conv_norm(48, widths[0], norm)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(conv_norm(a, b, norm, stride=2) for a, b in pairs)
         self.bottleneck = nn.ModuleList(ModulatedBlock(widths[-1], style, norm) for _ in range(bottleneck_blocks))
         self.up = nn.ModuleList(conv_norm(b, a, norm, kernel=1) for a, b in reversed(pairs))
@@ -30,7 +32,7 @@ class MobileGenerator(nn.Module):
         self.to_change = nn.Conv2d(widths[0], 48, 3, padding=1)
         self.to_mask = nn.Conv2d(widths[0], 1, 3, padding=1)
         nn.init.normal_(self.to_change.weight, std=0.01)  # starts close to "no change", yet with a gradient
-        nn.init.zeros_(self.to_change.bias)
+        nn.init.zeros_(self.to_change.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor, age: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
         style = self.style(self.age_code(age, noise))

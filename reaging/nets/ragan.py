@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ class IdentityEncoder(nn.Module):
     def __init__(self, widths: tuple[int, ...], bottleneck_blocks: int):
         super().__init__()
         self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(ResBlock(a, b, norm=True, down=True) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(ResBlock(a, b, norm=True, down=True) for a, b in itertools.pairwise(widths))
         self.bottleneck = nn.Sequential(*(ResBlock(widths[-1], widths[-1], norm=True) for _ in range(bottleneck_blocks)))
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -47,7 +49,7 @@ class Decoder(nn.Module):
     def __init__(self, widths: tuple[int, ...], bottleneck_blocks: int, style: int):
         super().__init__()
         self.bottleneck = nn.ModuleList(AdaINBlock(widths[-1], widths[-1], style) for _ in range(bottleneck_blocks))
-        pairs = list(zip(widths, widths[1:], strict=False))[::-1]
+        pairs = list(itertools.pairwise(widths))[::-1]
         self.up = nn.ModuleList(AdaINBlock(b, a, style, up=True) for a, b in pairs)
         self.norm = nn.InstanceNorm2d(widths[0], affine=True)
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -50,8 +52,8 @@ def train(
 ) -> int:
     """Runs the task up to ``steps``; returns the step it ended at.
 
-    Writes ``checkpoint.pt``, ``log.jsonl`` and ``samples/`` under ``out`` (rank 0 only).  Ctrl-C saves and returns.  Raises ReagingError
-    where a loss is not finite: the last checkpoint, from before, is kept.
+    Writes ``checkpoint.pt``, ``log.jsonl`` and ``samples/`` under ``out`` (rank 0 only).  Ctrl-C and SIGTERM save and return.  Raises
+    ReagingError where a loss is not finite: the last checkpoint, from before, is kept.
     """
     path = out / "checkpoint.pt"
     start = restore(task, load_checkpoint(path), str(path)) if resume else 0
@@ -60,6 +62,8 @@ def train(
         (out / "samples").mkdir(parents=True, exist_ok=True)
         log = Log(out, start)
     bar = _progress_bar(task, start, steps, progress and rank == 0)
+    if threading.current_thread() is threading.main_thread():  # a terminated run is saved like an interrupted one
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     done, saved, since = start, time.monotonic(), time.monotonic()
     seen: dict[str, list[float]] = defaultdict(list)  # values since the last line of the log; some terms skip steps
     try:

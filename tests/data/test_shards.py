@@ -129,6 +129,10 @@ def test_labels_of_the_shared_set(request):
     path = shared_file("data/lifespan-0.tar")
     faces = open_faces([path], 256)
     with tarfile.open(path) as tar:
-        rows = list(csv.DictReader(io.TextIOWrapper(tar.extractfile(tar.getmember("labels.csv" if "labels.csv" in tar.getnames() else "./labels.csv")))))
+        rows = list(
+            csv.DictReader(
+                io.TextIOWrapper(tar.extractfile(tar.getmember("labels.csv" if "labels.csv" in tar.getnames() else "./labels.csv")))
+            )
+        )
     assert len(faces) == sum(r["split"] == "train" for r in rows)
     assert all(len(members) == 8 for members in faces.identities)

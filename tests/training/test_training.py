@@ -56,7 +56,9 @@ def test_it_learns_more_than_to_return_its_input(faces, tmp_path):
     "preset",
     [
         TINY,
-        dataclasses.replace(TINY, name="ragan-256", family="ragan", widths=(4, 8, 8, 8, 8), rec=10.0, rec_late=1.0, cyc=1.0, paired=0.0, mask=0.0),
+        dataclasses.replace(
+            TINY, name="ragan-256", family="ragan", widths=(4, 8, 8, 8, 8), rec=10.0, rec_late=1.0, cyc=1.0, paired=0.0, mask=0.0
+        ),
         dataclasses.replace(PRESETS["pix2pix-3"], size=32, batch=2, sparsity=0.1, tv=0.1),
     ],
     ids=["mobile", "ragan", "pix2pix"],
@@ -112,7 +114,17 @@ def test_two_processes_do_what_one_does(faces, tmp_path):
         command += ["--set", change]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     one = [sys.executable, "-m", *command, "--out", str(tmp_path / "one")]
-    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611", "-m", *command, "--out", str(tmp_path / "two")]
+    two = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-port=29611",
+        "-m",
+        *command,
+        "--out",
+        str(tmp_path / "two"),
+    ]
     for call in (one, two):
         done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]

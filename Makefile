@@ -1,0 +1,38 @@
+# Two commands that work on a fresh machine: `make demo` (the filter on the CPU, no torch) and `make test` (everything).
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint format faces-table clean
+
+demo: .venv/demo.stamp
+	$(BIN)/reaging-cam --source demo --sink demo.mp4 --age 70 --device cpu --stats .venv/demo-stats.json
+	$(BIN)/python examples/demo_sheet.py demo.mp4 demo.png
+	@echo "demo.mp4: the bundled clip at 70; demo.png: before | after"
+
+test: .venv/test.stamp lint
+	$(BIN)/python -m pytest
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: .venv/pyvenv.cfg pyproject.toml setup.py constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e '.[cpu,video]'
+	touch $@
+
+.venv/test.stamp: .venv/pyvenv.cfg pyproject.toml setup.py constraints.txt
+	$(PIP) install --quiet -c constraints.txt 'torch==2.13.0'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info demo.mp4 demo.png .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,120 @@
+"""Faces from a picture, a folder or a tar: what exports are verified with, int8 is calibrated with and scores are taken on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ReagingError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+Label = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: uint8 [H, W, 3] RGB, and its row of labels.csv (empty where there is none)."""
+
+    name: str
+    image: NDArray[np.uint8]
+    label: Label = field(default_factory=dict)
+
+
+def read_pictures(source: str | Path, limit: int | None = None, keep: Callable[[Label], bool] = lambda label: True) -> list[Picture]:
+    """The pictures of ``source`` in the order of their names: a picture file, a folder (searched to its leaves) or a tar.
+
+    A ``labels.csv`` in the folder or tar names its pictures relative to itself (column ``file``); ``keep`` chooses by its rows.
+    Raises ReagingError where there is nothing to read, a picture is damaged, or none is kept.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ReagingError(f"{source} does not exist", "a picture, a folder of pictures or a tar", "check the path")
+    if source.is_dir():
+        entries, labels = _folder(source)
+    elif source.suffix.lower() == ".tar":
+        entries, labels = _tar(source)
+    else:
+        entries, labels = {source.name: source.read_bytes}, {}
+    pictures: list[Picture] = []
+    for name in sorted(entries):
+        if limit is not None and len(pictures) >= limit:
+            break
+        label = labels.get(name, {})
+        if keep(label):
+            pictures.append(Picture(name, _decode(entries[name](), f"{source}/{name}" if name != source.name else str(source)), label))
+    if not pictures:
+        raise ReagingError(
+            f"no usable picture in {source} ({len(entries)} looked at)",
+            f"pictures ({', '.join(SUFFIXES)}) of the chosen split",
+            "choose another file, folder or split",
+        )
+    return pictures
+
+
+def square_crops(pictures: list[Picture], size: int) -> NDArray[np.uint8]:
+    """The middle square of each picture, resized: uint8 [N, size, size, 3] RGB.  FFHQ-aligned squares stay as they are."""
+    return np.stack([_square(p.image, size) for p in pictures])
+
+
+def _square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    if side == size:
+        return np.ascontiguousarray(square)
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC).astype(np.uint8)
+
+
+def _decode(data: bytes, where: str) -> NDArray[np.uint8]:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ReagingError(f"{where} is not a readable picture", f"one of {', '.join(SUFFIXES)}", "remove or replace it")
+    return image.astype(np.uint8)
+
+
+Entries = dict[str, Callable[[], bytes]]
+
+
+def _folder(folder: Path) -> tuple[Entries, dict[str, Label]]:
+    entries: Entries = {str(p.relative_to(folder)): p.read_bytes for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES}
+    labels: dict[str, Label] = {}
+    for table in folder.rglob("labels.csv"):
+        labels |= dict(_rows(table.read_text("utf-8"), table.parent.relative_to(folder)))
+    return entries, labels
+
+
+def _tar(path: Path) -> tuple[Entries, dict[str, Label]]:
+    entries: Entries = {}
+    labels: dict[str, Label] = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                stream = tar.extractfile(member) if member.isfile() else None
+                if stream is None:
+                    continue
+                data = stream.read()
+                if Path(member.name).suffix.lower() in SUFFIXES:
+                    entries[str(Path(member.name))] = lambda data=data: data  # type: ignore[misc]
+                elif Path(member.name).name == "labels.csv":
+                    labels |= dict(_rows(data.decode("utf-8"), Path(member.name).parent))
+    except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
+        raise ReagingError(f"{path} is not a readable tar ({error})", "a tar of pictures", "fetch or make it again") from None
+    return entries, labels
+
+
+def _rows(text: str, folder: Path) -> Iterator[tuple[str, Label]]:
+    for row in csv.DictReader(io.StringIO(text)):
+        if row.get("file"):
+            yield str(folder / row["file"]), row

@@ -1,0 +1,1 @@
+"""The PyTorch-free side: camera, faces, generator, paste (docs/architecture.md)."""

@@ -1,0 +1,19 @@
+"""The files that come with the package: generator, finder, aligner and the demo clip, all made by this project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ReagingError
+
+FOLDER = Path(__file__).parent / "models"
+GENERATOR = "mobile-256.onnx"
+DEMO = "demo.mp4"
+
+
+def bundled(name: str) -> Path:
+    """Path of a bundled file; raises ReagingError where this installation lacks it."""
+    path = FOLDER / name
+    if not path.is_file():
+        raise ReagingError(f"the bundled file {name} is missing", f"it in {FOLDER}", "install reaging again, or name a file of your own")
+    return path

@@ -1,0 +1,175 @@
+"""reaging-cam: frames in, the same frames with other ages out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..command import Command
+from ..errors import ReagingError
+
+if TYPE_CHECKING:
+    from .backends.base import Backend
+    from .filter import FaceFilter
+    from .sheet import View
+    from .sinks import Sink
+    from .sources import Source
+
+DEFAULT_AGE = 70.0
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")  # as in backends, which is too slow to import for --help
+
+
+@click.command(cls=Command)
+@click.option("--model", type=Path, help="A generator: .onnx, or .engine for TensorRT. Default: the bundled one.")
+@click.option("--source", default="camera:0", show_default=True, help="camera:N, demo, or a clip, a photo or a folder of photos.")
+@click.option("--sink", default="window", show_default=True, help="window, null, a video (.mp4), a picture (.png, .jpg) or a folder.")
+@click.option("--age", metavar="YEARS", help="Years to change every face to, 0 to 100. Default: 70.")
+@click.option("--ages", metavar="LIST", help="A labelled sheet of several ages instead, such as 5,20,40,60,80; the original comes first.")
+@click.option(
+    "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="auto takes the best that works and says which."
+)
+@click.option("--detector", type=Path, help="A YuNet ONNX in place of the bundled face finder and aligner.")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="Processor threads of the generator. Default: all cores.")
+@click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many frames.")
+@click.option("--stats", type=Path, help="Write the times of all stages to this JSON file.")
+@click.option("--compare", is_flag=True, help="Show before and after side by side.")
+def main(
+    model: Path | None,
+    source: str,
+    sink: str,
+    age: str | None,
+    ages: str | None,
+    device: str,
+    detector: Path | None,
+    threads: int,
+    max_frames: int | None,
+    stats: Path | None,
+    compare: bool,
+) -> None:
+    """Changes the age of the faces in a camera's picture, a clip, or photos.
+
+    Ctrl-C ends it and keeps what has been written; in the window, q does.
+    """
+    if ages is not None and (compare or age is not None):
+        raise click.UsageError("--ages shows the original beside every age: give neither --age nor --compare with it")
+    from contextlib import ExitStack
+
+    from ..ages import parse_age
+
+    years = DEFAULT_AGE if age is None else parse_age(age)
+    columns = [parse_age(part) for part in ages.split(",")] if ages is not None else []
+    _import_opencv()
+    from .live import interrupts
+    from .sinks import open_sink
+    from .sources import audio_file, open_source
+
+    with ExitStack() as stack:
+        origin = open_source(source)
+        stack.callback(origin.close)
+        _check_target(source, origin, sink, max_frames, stats)
+        stop = stack.enter_context(interrupts())
+        output = stack.enter_context(open_sink(sink, origin.fps, audio_from=audio_file(source, origin)))
+        backend, says = _open_backend(model, device, threads)
+        face_filter = _open_filter(backend, years, detector)
+        click.echo(says, err=True)
+        frames, seconds = _play(origin, face_filter, _view(face_filter, columns, compare), output, max_frames, stop)
+    _report(face_filter, frames, seconds, device=backend.device, backend=type(backend).__name__, stats=stats)
+    _say(origin, output, face_filter, frames)
+    if stop.is_set():
+        click.echo(f"interrupted: {frames} frames are kept in {sink}", err=True)
+        raise SystemExit(130)
+
+
+def _say(origin: Source, output: Sink, face_filter: FaceFilter, frames: int) -> None:
+    """What the user should know of a run that came to its end; ReagingError where pictures were left out."""
+    for note in (origin.note, output.note):
+        if note:
+            click.echo(note, err=True)
+    if not face_filter.faces_seen:
+        click.echo(f"no face was found in {frames} frames; they are unchanged", err=True)
+    if origin.still and origin.note:
+        raise ReagingError("not every picture was done", "pictures that can be read", "see the line above; the others are written")
+
+
+def _import_opencv() -> None:
+    """ReagingError where OpenCV does not import: on servers it often lacks libGL."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its warnings say what our own errors say
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        remedy = "apt-get install libgl1 libglib2.0-0" if "lib" in str(error) else "pip install opencv-python"
+        raise ReagingError(f"OpenCV cannot be imported ({error})", "opencv-python and the libraries that it needs", remedy) from None
+
+
+def _check_target(source: str, origin: Source, sink: str, max_frames: int | None, stats: Path | None) -> None:
+    """Refuses to write over the source, to write many frames into one picture, and statistics where they cannot be written."""
+    from .sinks.base import check_place
+    from .sinks.picture import SUFFIXES
+    from .sources import clip_path
+
+    if stats:
+        check_place(stats)
+    target = Path(sink)
+    if not origin.live and target.exists():
+        path = clip_path(source)
+        places = [path, path.parent] if origin.still and path.is_file() and target.is_dir() else [path]
+        if any(place.samefile(target) for place in places):
+            raise ReagingError(f"{sink} would be written over the source", "another place for the output", "choose another --sink")
+    if target.suffix.lower() in SUFFIXES and not target.is_dir() and origin.total != 1 and max_frames != 1:
+        raise ReagingError(f"{sink} takes one picture", "a source with one frame", "add --max-frames 1, or write a .mp4 or to a folder")
+
+
+def _open_backend(model: Path | None, device: str, threads: int) -> tuple[Backend, str]:
+    from .backends import choose_backend
+    from .bundled import GENERATOR, bundled
+
+    return choose_backend(model or bundled(GENERATOR), device, threads)
+
+
+def _open_filter(backend: Backend, age: float, detector: Path | None) -> FaceFilter:
+    from .filter import filter_with
+
+    return filter_with(backend, age, detector=detector)
+
+
+def _view(face_filter: FaceFilter, ages: list[float], compare: bool) -> View:
+    from .sheet import ages_view, compare_view
+
+    if ages:
+        return ages_view(face_filter, ages)
+    return compare_view(face_filter) if compare else face_filter
+
+
+def _play(origin: Source, face_filter: FaceFilter, view: View, output: Any, max_frames: int | None, stop: Any) -> tuple[int, float]:
+    """Runs the loop under a progress bar, where there is a terminal and an end; frames and seconds."""
+    import sys
+    import time
+
+    from .live import play
+
+    start = time.perf_counter()
+    limits = [n for n in (origin.total, max_frames) if n]
+    if not limits or not sys.stderr.isatty():
+        frames = play(origin, face_filter, view, output, max_frames, stop)
+    else:
+        with click.progressbar(length=min(limits), label="frames", show_pos=True, file=sys.stderr) as bar:
+            frames = play(origin, face_filter, view, output, max_frames, stop, lambda: bar.update(1))
+    return frames, time.perf_counter() - start
+
+
+def _report(face_filter: FaceFilter, frames: int, seconds: float, *, device: str, backend: str, stats: Path | None) -> None:
+    import json
+
+    from ..files import whole_file
+    from .stats import table
+
+    summary, fps = face_filter.stages.summary(), frames / seconds
+    click.echo(table(summary, frames, face_filter.faces_seen, fps))
+    if stats:
+        facts = {"stages": summary, "frames": frames, "faces": face_filter.faces_seen, "device": device, "backend": backend.lower()}
+        with whole_file(stats) as part:
+            part.write_text(json.dumps(facts | {"fps": round(fps, 2)}, indent=1))

@@ -1,0 +1,1 @@
+"""CUDA: the driver check, buffers for TensorRT, and the frame kernels."""

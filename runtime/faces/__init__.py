@@ -1,0 +1,1 @@
+"""Faces in a frame: found, followed, aligned and cut out.  numpy, OpenCV and ONNX Runtime only."""

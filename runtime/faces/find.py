@@ -1,0 +1,133 @@
+"""Finding faces in a whole frame: our finder, or a YuNet ONNX file in its place."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ReagingError
+from .face import Face, Picture, Points
+from .session import open_face_model
+from .template import face_box
+
+LONG_SIDE = 320  # pixels of the longer side that the finder sees
+MULTIPLE = 32  # the network's sides are multiples of this
+STRIDES = (8, 16, 32)  # of the network's three levels
+UNITS = (14.0, 40.0, 110.0)  # pixels of one unit of a landmark offset at each level: about the half side of the faces it looks for
+GRAY = (128, 128, 128)
+YUNET_LONG_SIDE = 640
+# of two candidates' boxes: the overlap from which they show the same face and agree on it, only show the same face, and the share of
+# the smaller inside the larger from which it is a part of that face
+AGREE, DOUBLE, NESTED = 0.6, 0.35, 0.75
+
+
+class FaceFinder:
+    """The project's own finder on ONNX Runtime: frame -> faces with rough landmarks, best first."""
+
+    def __init__(self, path: Path | str | None = None, threads: int = 1, threshold: float = 0.5):
+        """``path`` None means the bundled finder.  Raises ReagingError where the model cannot be used."""
+        self.session, self.card = open_face_model(path, "finder", threads)
+        self.input = self.session.get_inputs()[0].name
+        self.threshold = threshold
+
+    def __call__(self, frame: Picture) -> list[Face]:
+        """Faces of a frame [H, W, 3] BGR; landmarks and boxes in its pixels."""
+        small, scale = reduced(frame, LONG_SIDE)
+        height, width = small.shape[:2]
+        padded = cv2.copyMakeBorder(small, 0, -height % MULTIPLE, 0, -width % MULTIPLE, cv2.BORDER_CONSTANT, value=GRAY)
+        picture = cv2.dnn.blobFromImage(padded, 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True)
+        levels = self.session.run(None, {self.input: picture})
+        return [_enlarged(face, scale) for face in decode([level[0] for level in levels], self.threshold)]
+
+
+class YuNetFinder:
+    """OpenCV's YuNet from a file of the user's."""
+
+    def __init__(self, path: Path | str, threshold: float = 0.6):
+        """Raises ReagingError where the file is missing or OpenCV cannot read it."""
+        if not Path(path).is_file():
+            raise ReagingError(f"there is no {path}", "a YuNet ONNX file", "check the path")
+        try:
+            self.net = cv2.FaceDetectorYN.create(str(path), "", (LONG_SIDE, LONG_SIDE), threshold, 0.3, 200)
+        except cv2.error as error:
+            raise ReagingError(f"{path} cannot be loaded", "a YuNet ONNX file", "take it from OpenCV's model zoo") from error
+
+    def __call__(self, frame: Picture) -> list[Face]:
+        """Faces of a frame [H, W, 3] BGR, best first."""
+        small, scale = reduced(frame, YUNET_LONG_SIDE)
+        self.net.setInputSize((small.shape[1], small.shape[0]))
+        rows = self.net.detect(small)[1]
+        faces = []
+        for row in np.empty((0, 15), np.float32) if rows is None else rows:
+            # YuNet knows no half pixels: its numbers are taken as they are
+            points = row[4:14].reshape(5, 2) * scale
+            box = (row[:4].reshape(2, 2) * scale).reshape(4)
+            faces.append(Face(box.astype(np.float32), points.astype(np.float32), float(row[14])))
+        return sorted(faces, key=lambda face: -face.score)
+
+
+def reduced(frame: Picture, long_side: int) -> tuple[Picture, Points]:
+    """The frame with its longer side at most ``long_side`` pixels, and how many of the frame's pixels [2] (x, y) one of its pixels is."""
+    height, width = frame.shape[:2]
+    factor = long_side / max(height, width)
+    if factor >= 1:
+        return frame, np.ones(2, np.float32)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.array([width / size[0], height / size[1]], np.float32)
+
+
+def decode(levels: list[NDArray[np.float32]], threshold: float) -> list[Face]:
+    """The finder's three maps [11, h, w] of one frame -> faces in the pixels of its input, best first, overlaps removed."""
+    scores, points = [], []
+    limit = np.log(threshold / (1 - threshold))
+    for level, stride, unit in zip(levels, STRIDES, UNITS, strict=True):
+        rows, columns = np.nonzero(level[0] > limit)
+        cells = (np.stack([columns, rows], axis=1) + 0.5) * stride - 0.5
+        points.append(level[1:, rows, columns].T.reshape(-1, 5, 2) * unit + cells[:, None])
+        scores.append(level[0, rows, columns])
+    logits, landmarks = np.concatenate(scores), np.concatenate(points).astype(np.float32)
+    candidates = []
+    for i in np.argsort(-logits):
+        with suppress(ValueError):  # a cell whose points fall into one is no face
+            candidates.append(Face(face_box(landmarks[i]), landmarks[i], float(1 / (1 + np.exp(-logits[i])))))
+    return _without_doubles(candidates)
+
+
+def _without_doubles(candidates: list[Face]) -> list[Face]:
+    """Candidates, best first -> one face for each heap of them, its landmarks the mean of those that agree, weighted by score."""
+    found = []
+    left = candidates
+    while left:
+        best = left[0]
+        agreeing = [face for face in left if overlap(best.box, face.box) > AGREE]
+        landmarks = np.average([face.landmarks for face in agreeing], axis=0, weights=[face.score for face in agreeing])
+        found.append(Face(face_box(landmarks), landmarks.astype(np.float32), best.score))
+        left = [face for face in left[1:] if overlap(best.box, face.box) < DOUBLE and inside(best.box, face.box) < NESTED]
+    return found
+
+
+def inside(first: Points, second: Points) -> float:
+    """How much of the smaller of two boxes [4] lies in the other, 0 to 1."""
+    return _shared(first, second) / max(1e-9, float(min(first[2] * first[3], second[2] * second[3])))
+
+
+def overlap(first: Points, second: Points) -> float:
+    """Intersection over union of two boxes [4] (x, y, width, height)."""
+    shared = _shared(first, second)
+    return shared / max(1e-9, float(first[2] * first[3] + second[2] * second[3]) - shared)
+
+
+def _shared(first: Points, second: Points) -> float:
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[:2] + first[2:], second[:2] + second[2:])
+    return float(np.prod(np.clip(high - low, 0, None)))
+
+
+def _enlarged(face: Face, scale: Points) -> Face:
+    """A face of the reduced frame in the frame's own pixels (centers of pixels at whole numbers in both)."""
+    landmarks = ((face.landmarks + 0.5) * scale - 0.5).astype(np.float32)
+    box = (face.box.reshape(2, 2) * scale).reshape(4)
+    return Face(box.astype(np.float32), landmarks, face.score)

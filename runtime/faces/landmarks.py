@@ -1,0 +1,55 @@
+"""The aligner: exact landmarks of faces whose place is about known, and whether they are faces at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .face import Face, Picture
+from .session import open_face_model
+from .template import cut, face_box, frame_to_crop
+
+ZOOM = 1.2  # the aligner sees the FFHQ square enlarged by this
+
+
+class FaceAligner:
+    """The project's aligner on ONNX Runtime, all faces of a frame in one batch."""
+
+    def __init__(self, path: Path | str | None = None, threads: int = 1, threshold: float = 0.5):
+        """``path`` None means the bundled aligner.  Raises ReagingError where the model cannot be used."""
+        self.session, self.card = open_face_model(path, "aligner", threads)
+        self.input = self.session.get_inputs()[0].name
+        self.threshold = threshold
+
+    def __call__(self, frame: Picture, faces: list[Face]) -> list[Face]:
+        """Frame [H, W, 3] BGR and faces with landmarks from a finder or the last frame -> the same faces with exact landmarks.
+
+        Those that are none are left out, the others keep their order and track.
+        """
+        size = self.card.size[0]
+        crops, matrices, kept = [], [], []
+        for face in faces:
+            try:
+                matrix = frame_to_crop(face.landmarks, size, ZOOM)
+            except ValueError:  # the points fell into one: lost
+                continue
+            crops.append(cut(frame, matrix, size))
+            matrices.append(matrix)
+            kept.append(face)
+        if not kept:
+            return []
+        batch = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        points, logits = self.session.run(None, {self.input: np.ascontiguousarray(batch)})
+        aligned = []
+        for face, matrix, found, logit in zip(kept, matrices, points, logits, strict=True):
+            score = float(1 / (1 + np.exp(-logit)))
+            if score < self.threshold:
+                continue
+            in_crop = (found + 1) * (size / 2) - 0.5
+            landmarks = ((in_crop - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T).astype(np.float32)
+            try:
+                aligned.append(Face(face_box(landmarks), landmarks, score, face.track))
+            except ValueError:
+                continue
+        return aligned

@@ -1,0 +1,110 @@
+"""Following faces from frame to frame: the finder now and then, the aligner on every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .face import Face, Picture
+from .find import overlap
+from .smooth import OneEuro
+from .template import face_box
+
+Finder = Callable[[Picture], list[Face]]
+Aligner = Callable[[Picture, list[Face]], list[Face]]
+
+SAME = 0.3  # overlap from which two boxes are of one face
+MISSES = 3  # finder runs in a row that may miss a face which the aligner still sees (a hand before it, a turned head)
+
+
+@dataclass
+class _Track:
+    face: Face  # as aligned last, not smoothed: the next frame's crop is cut around it
+    fresh: bool = True  # the landmarks are the finder's: rough
+    misses: int = 0
+    smooth: OneEuro = field(default_factory=OneEuro)
+
+
+class FaceTracker:
+    """Keeps the faces of a stream of frames; for each frame call ``find``, then ``align``.
+
+    ``every``: the finder runs on every so manieth frame, on each where there is no face or one was just lost, and on each where there is no
+    aligner, whose place the finder's own landmarks then take.
+    """
+
+    def __init__(self, finder: Finder, aligner: Aligner | None = None, every: int = 5, smooth: bool = True):
+        self.finder, self.aligner, self.smooth = finder, aligner, smooth
+        self.every = every if aligner is not None else 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets every face: the next frame has nothing to do with the last."""
+        self._tracks: list[_Track] = []
+        self._since = 0  # frames since the finder ran
+        self._lost = True
+        self._next = 0
+
+    def find(self, frame: Picture) -> bool:
+        """Runs the finder on a frame [H, W, 3] BGR where it is due; returns whether it ran."""
+        self._since += 1
+        if self._tracks and not self._lost and self._since < self.every:
+            return False
+        self._since, self._lost = 0, False
+        self._update(self.finder(frame))
+        return True
+
+    def align(self, frame: Picture, time_s: float) -> list[Face]:
+        """All faces of the frame at a time in seconds, each with its landmarks and the number of its track, oldest track first."""
+        if self.aligner is not None:
+            self._align(frame, self.aligner)
+        faces = []
+        for track in self._tracks:
+            face = track.face
+            if self.smooth:
+                landmarks = track.smooth(face.landmarks, time_s)
+                face = Face(face_box(landmarks), landmarks, face.score, face.track)
+            faces.append(face)
+        return faces
+
+    def _update(self, found: list[Face]) -> None:
+        """Matches the finder's faces with the tracks, those that overlap most first; opens tracks for what is left over."""
+        pairs = [(overlap(track.face.box, face.box), i, j) for i, track in enumerate(self._tracks) for j, face in enumerate(found)]
+        matched: dict[int, int] = {}
+        for shared, i, j in sorted(pairs, reverse=True):
+            if shared >= SAME and i not in matched and j not in matched.values():
+                matched[i] = j
+        kept = []
+        for i, track in enumerate(self._tracks):
+            if i in matched:
+                track.misses = 0
+                if self.aligner is None:
+                    face = found[matched[i]]
+                    track.face = Face(face.box, face.landmarks, face.score, track.face.track)
+            else:
+                track.misses += 1
+            if track.misses <= (MISSES if self.aligner is not None else 0):
+                kept.append(track)
+        for j, face in enumerate(found):
+            # a face that overlaps one track but was matched to another is that track's shadow, not a new face
+            if j not in matched.values() and all(overlap(face.box, track.face.box) < SAME for track in kept):
+                kept.append(_Track(Face(face.box, face.landmarks, face.score, self._next)))
+                self._next += 1
+        self._tracks = kept
+
+    def _align(self, frame: Picture, aligner: Aligner) -> None:
+        """Brings every track to this frame, and drops those that show no face any more."""
+        faces = [track.face for track in self._tracks]
+        fresh = {track.face.track for track in self._tracks if track.fresh}
+        if fresh:  # from rough landmarks the aligner needs two looks
+            known = [face for face in faces if face.track not in fresh]
+            faces = known + aligner(frame, [face for face in faces if face.track in fresh])
+        aligned = {face.track: face for face in (aligner(frame, faces) if faces else [])}
+        kept: list[_Track] = []
+        for track in self._tracks:
+            face = aligned.get(track.face.track)
+            if face is None or any(overlap(face.box, other.face.box) > 0.5 for other in kept):
+                self._lost = True
+                continue
+            track.face, track.fresh = face, False
+            kept.append(track)
+        self._tracks = kept

@@ -1,0 +1,76 @@
+"""Pictures: one file, or a folder of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+
+from ...errors import ReagingError
+from ...files import whole_file
+from ..sources.base import Frame
+from .base import check_place
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
+
+
+def encode(frame: Frame, suffix: str) -> bytes:
+    """The bytes of a picture file; ReagingError where OpenCV refuses the frame's size in that format."""
+    try:
+        done, data = cv2.imencode(suffix, frame, QUALITY.get(suffix, []))
+    except cv2.error:
+        done = False
+    if not done:
+        raise ReagingError(f"{frame.shape[1]}x{frame.shape[0]} pixels do not fit into {suffix}", "a smaller picture", "write a .png")
+    return bytes(data)
+
+
+class Picture:
+    """One picture file; it takes exactly one frame."""
+
+    closed = False
+    note = ""
+
+    def __init__(self, path: Path):
+        self._path, self._written = path, False
+        check_place(path)
+
+    def write(self, frame: Frame, time: float, name: str) -> None:
+        """Writes the file; ReagingError for a second frame."""
+        if self._written:
+            raise ReagingError(f"{self._path} takes one picture", "a source with one frame", "add --max-frames 1, or write a .mp4")
+        with whole_file(self._path) as part:
+            part.write_bytes(encode(frame, self._path.suffix.lower()))
+        self._written = True
+
+    def __enter__(self) -> Picture:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """The file is whole already."""
+
+
+class Folder:
+    """A folder of pictures with the names of the source's."""
+
+    closed = False
+    note = ""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def write(self, frame: Frame, time: float, name: str) -> None:
+        """Writes one file of the source's stem; in the source's format where that can be written."""
+        path = self._folder / name
+        if path.suffix.lower() not in SUFFIXES:
+            path = path.with_suffix(".png")
+        with whole_file(path) as part:
+            part.write_bytes(encode(frame, path.suffix.lower()))
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Every file is whole already."""

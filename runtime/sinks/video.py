@@ -1,0 +1,200 @@
+"""Video files: H.264 in MP4 through PyAV where it is installed, else MPEG-4 through OpenCV.
+
+Both write beside the file and rename at the end, and both end properly when the user stops them, so what has its name is playable.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+
+from ...errors import ReagingError
+from ...files import whole_file
+from ..sources.base import ACCURATE, Frame
+from .base import check_place
+
+SUFFIXES = (".mp4", ".mov", ".mkv")
+TICKS = 90_000  # a second in the time base of MPEG
+ENCODERS = ("libx264", "libopenh264", "mpeg4")  # the first that this PyAV has
+BT709, LIMITED = 1, 1  # FFmpeg's numbers for HD's color matrix and for 16..235
+IN_MP4 = ("aac", "mp3", "ac3", "eac3", "flac", "opus", "alac")  # sound that is copied as it is
+
+
+def even(frame: Frame) -> Frame:
+    """yuv420p needs even sides: the last column or row is repeated where they are odd."""
+    height, width = frame.shape[:2]
+    return cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE) if height % 2 or width % 2 else frame
+
+
+class PyAvVideo:
+    """H.264 with the source's own frame times, and its sound."""
+
+    closed = False
+
+    def __init__(self, path: Path, fps: float, audio_from: Path | None):
+        import av
+
+        self._av, self._fps, self._last = av, fps, -1
+        self.note = ""
+        self._video: Any = None
+        self._sound: _Sound | None = None
+        self._audio_from = audio_from
+        check_place(path)
+        with ExitStack() as stack:
+            part = stack.enter_context(whole_file(path))
+            self._container = av.open(str(part), "w", options={"movflags": "+faststart"} if path.suffix != ".mkv" else {})
+            self._stack = stack.pop_all()
+
+    def write(self, frame: Frame, time: float, name: str) -> None:
+        """Encodes a frame; its time must lie after the last one's."""
+        frame = even(frame)
+        if self._video is None:
+            self._start(frame)
+        picture = self._av.VideoFrame.from_ndarray(frame, "bgr24")
+        picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", interpolation=ACCURATE)
+        self._last = max(self._last + 1, round(time * TICKS))
+        picture.pts, picture.time_base = self._last, Fraction(1, TICKS)
+        self._container.mux(self._video.encode(picture))
+        if self._sound:
+            self._sound.copy_until(self._last / TICKS)
+
+    def _start(self, frame: Frame) -> None:
+        encoder = next(name for name in ENCODERS if name in self._av.codecs_available)
+        stream: Any = self._container.add_stream(encoder, rate=Fraction(self._fps).limit_denominator(1001))
+        stream.height, stream.width = frame.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = Fraction(1, TICKS)
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED
+        stream.options = {"crf": "18", "preset": "veryfast"} if encoder == "libx264" else {"qscale": "3"}
+        self._video = stream
+        if self._audio_from:
+            self._sound, self.note = _open_sound(self._av, self._audio_from, self._container)
+
+    def _finish(self) -> None:
+        if self._video is None:
+            raise ReagingError("there was no frame to write", "a source with frames", "check the source")
+        self._container.mux(self._video.encode(None))
+        if self._sound:
+            self._sound.copy_until(self._last / TICKS + 1 / self._fps)
+            self._sound.close()
+        self._container.close()
+
+    def __enter__(self) -> PyAvVideo:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._stack:  # renames at the end, or removes where something below raises
+            if error is None:
+                self._finish()
+                return
+            with suppress(OSError, ValueError):  # FFmpeg's errors; the one that is under way says more
+                self._container.close()
+            raise error
+
+
+class _Sound:
+    """The sound of a file, copied packet by packet as the frames reach its time."""
+
+    def __init__(self, container: Any, stream: Any, output: Any, output_stream: Any):
+        self._container, self._output, self._stream = container, output, output_stream
+        self._packets = (p for p in container.demux(stream) if p.pts is not None)
+        self._next = next(self._packets, None)
+
+    def copy_until(self, seconds: float) -> None:
+        while self._next is not None and float(self._next.pts * self._next.time_base) < seconds:
+            self._next.stream = self._stream
+            self._output.mux(self._next)
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _open_sound(av: Any, path: Path, output: Any) -> tuple[_Sound | None, str]:
+    """The sound of ``path``, ready to be copied, and a line for the user where it has sound that cannot be."""
+    container = av.open(str(path))
+    stream = next(iter(container.streams.audio), None)
+    if stream is None:
+        container.close()
+        return None, ""
+    codec = stream.codec_context.name
+    if codec not in IN_MP4:
+        container.close()
+        return None, f"the sound was left out: {codec} cannot be copied into this file"
+    return _Sound(container, stream, output, output.add_stream_from_template(stream)), ""
+
+
+class OpenCvVideo:
+    """MPEG-4 part 2 at a constant rate; the sound is added by ffmpeg where that is installed."""
+
+    closed = False
+
+    def __init__(self, path: Path, fps: float, audio_from: Path | None):
+        self._fps, self._audio_from = fps, audio_from
+        self._writer: cv2.VideoWriter | None = None
+        self.note = "written as MPEG-4 part 2: for H.264 pip install 'reaging[video]'"
+        check_place(path)
+        self._stack = ExitStack()
+        self._part = self._stack.enter_context(whole_file(path))
+
+    def write(self, frame: Frame, time: float, name: str) -> None:
+        """Encodes a frame; the time is not used."""
+        frame = even(frame)
+        if self._writer is None:
+            size = (frame.shape[1], frame.shape[0])
+            self._writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
+            if not self._writer.isOpened():
+                raise ReagingError("OpenCV cannot write this video", "an encoder for mp4v", "pip install 'reaging[video]'")
+        self._writer.write(frame)
+
+    def _finish(self) -> None:
+        if self._writer is None:
+            raise ReagingError("there was no frame to write", "a source with frames", "check the source")
+        self._writer.release()
+        if self._audio_from:
+            self.note += "; " + add_sound(self._part, self._audio_from)
+
+    def __enter__(self) -> OpenCvVideo:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._stack:
+            if error is None:
+                self._finish()
+                return
+            if self._writer is not None:
+                self._writer.release()
+            raise error
+
+
+def add_sound(video: Path, audio_from: Path) -> str:
+    """Adds the sound of another file with ffmpeg, in place; says in a few words what became of it."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        return "any sound was left out: install PyAV (pip install 'reaging[video]') or ffmpeg"
+    joined = video.with_name(f"{video.stem}.sound{video.suffix}")
+    inputs = [ffmpeg, "-v", "error", "-y", "-i", str(video), "-i", str(audio_from)]
+    done = subprocess.run([*inputs, "-map", "0:v", "-map", "1:a?", "-c", "copy", "-shortest", str(joined)], capture_output=True)
+    if done.returncode:
+        joined.unlink(missing_ok=True)
+        return "the sound was left out: ffmpeg could not copy it"
+    joined.replace(video)
+    return "sound copied by ffmpeg"
+
+
+def open_video(path: Path, fps: float, audio_from: Path | None) -> PyAvVideo | OpenCvVideo:
+    """Raises ReagingError where the place cannot be written."""
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        return OpenCvVideo(path, fps, audio_from)
+    return PyAvVideo(path, fps, audio_from)

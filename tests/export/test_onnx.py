@@ -1,0 +1,160 @@
+"""Torch against the exported file, over all families of networks; what is in the file, and what must not be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from reaging.card import ModelCard
+from reaging.errors import ReagingError
+from reaging.export.fp16 import export_fp16
+from reaging.export.onnx import build_onnx, export_onnx, torch_runner
+from reaging.export.verify import FP16_PSNR, Comparison, TestInputs, compare, full_inputs, onnx_runner, random_inputs, require
+from reaging.presets import Preset
+from reaging.runtime.backends.modelfile import read_model
+
+
+def card(preset: Preset, **fields: object) -> ModelCard:
+    return ModelCard("generator", preset.name, (preset.size, preset.size), **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def exported(family: tuple[nn.Module, Preset], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    return path, export_onnx(family[0], card(family[1], step=5, terms="for tests"), path)
+
+
+def test_onnx_runtime_answers_as_torch_does_at_all_ages(family: tuple[nn.Module, Preset], exported: tuple[Path, Comparison]) -> None:
+    network, preset = family
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    result = compare(torch_runner(network), onnx_runner(exported[0], 1), full_inputs(preset.size))
+    assert result.largest < 1e-4
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_age_is_a_true_input_of_the_file(family: tuple[nn.Module, Preset], exported: tuple[Path, Comparison]) -> None:
+    image = np.repeat(random_inputs(family[1].size).image[:1], 3, 0)
+    aged, mask = onnx_runner(exported[0], 1)(image, np.float32([10, 40, 70]))
+    assert np.abs(aged[0] - aged[1]).max() > 1e-3 and np.abs(aged[1] - aged[2]).max() > 1e-3
+    assert aged.shape == image.shape and mask.shape == (3, 1, *image.shape[2:])
+    assert mask.min() >= 0 and mask.max() <= 1 and np.abs(aged).max() <= 1
+
+
+def test_the_file_is_whole_anonymous_and_free_of_batch_norms(exported: tuple[Path, Comparison]) -> None:
+    path, _ = exported
+    model = onnx.load(str(path), load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert all(t.data_location != onnx.TensorProto.EXTERNAL for t in model.graph.initializer)
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")  # any letters can stand next to each other in weights
+    said = model.SerializeToString()
+    for trace in (b".py", str(Path(__file__).parents[2]).encode(), b"forward("):
+        assert trace not in said
+    assert [p.key for p in model.metadata_props] == ["reaging"]
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    assert [i.name for i in model.graph.input] == ["image", "age"] and [o.name for o in model.graph.output] == ["aged", "mask"]
+
+
+def test_the_card_comes_back_and_is_completed(family: tuple[nn.Module, Preset], exported: tuple[Path, Comparison]) -> None:
+    _, found = read_model(exported[0])
+    assert (found.step, found.terms, found.precision, found.preset) == (5, "for tests", "fp32", family[1].name)
+    assert found.parameters == sum(p.numel() for p in family[0].parameters())
+    assert found.macs > 0
+
+
+def test_the_graphs_own_shapes_cost_what_torch_counted(exported: tuple[Path, Comparison]) -> None:
+    from reaging.benchmarks.graph_cost import graph_macs
+
+    counted = read_model(exported[0])[1].macs
+    assert graph_macs(exported[0]) == pytest.approx(counted, rel=1e-3)
+
+
+def test_half_precision_is_close_and_keeps_its_inputs(family: tuple[nn.Module, Preset], tmp_path: Path) -> None:
+    network, preset = family
+    path = tmp_path / "half.onnx"
+    result = export_fp16(network, card(preset), path, inputs=full_inputs(preset.size))
+    assert FP16_PSNR <= result.psnr < 110 and result.finite  # above: nothing was half
+    assert read_model(path)[1].precision == "fp16"
+    graph = onnx.load(path).graph
+    kinds = {t.name: t.data_type for t in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    assert convolutions and all(kinds[node.input[1]] == onnx.TensorProto.FLOAT16 for node in convolutions)
+    for node in graph.node:
+        if node.op_type == "InstanceNormalization":
+            assert kinds[node.input[1]] == onnx.TensorProto.FLOAT
+    assert {v.type.tensor_type.elem_type for v in [*graph.input, *graph.output]} == {onnx.TensorProto.FLOAT}
+
+
+class _Loud(nn.Module):
+    """A generator with activations that float16 cannot hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        nn.init.constant_(self.conv.weight, 1e6)
+
+    def forward(self, image: torch.Tensor, age: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tanh(self.conv(image) * 1e-6) + 0 * age[:, None, None, None], torch.ones_like(image[:, :1])
+
+
+def test_a_network_beyond_float16_leaves_no_file(tmp_path: Path) -> None:
+    fits = ModelCard("generator", "loud", (32, 32))
+    export_onnx(_Loud().eval(), fits, tmp_path / "full.onnx")
+    with pytest.raises(ReagingError, match=r"NaN|dB"):
+        export_fp16(_Loud().eval(), fits, tmp_path / "half.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["full.onnx"]
+
+
+def test_a_wrong_file_fails_the_comparison(tiny: nn.Module) -> None:
+    model = build_onnx(tiny, 64)
+    weight = max(model.graph.initializer, key=lambda t: len(t.raw_data))
+    values = onnx.numpy_helper.to_array(weight) * 1.02
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    result = compare(torch_runner(tiny), onnx_runner(model.SerializeToString(), 1), random_inputs(64))
+    with pytest.raises(ReagingError, match="differs"):
+        require(result, tolerance=1e-3)
+
+
+def test_values_that_are_not_finite_fail_the_comparison() -> None:
+    def right(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return image, image[:, :1]
+
+    def wrong(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.where(age[:, None, None, None] > 60, np.nan, image).astype(np.float32), image[:, :1]
+
+    result = compare(right, wrong, random_inputs(8))
+    assert not result.finite and result.differences[0].at_age == 100
+    with pytest.raises(ReagingError, match="NaN"):
+        require(result, psnr=0)
+
+
+def test_the_comparison_knows_where_and_how_much() -> None:
+    def right(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return image, image[:, :1]
+
+    def wrong(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return image + (age == 30)[:, None, None, None] * np.float32(0.02), image[:, :1]
+
+    ages = np.float32([10, 20, 30, 40])
+    inputs = TestInputs(np.zeros((4, 3, 8, 8), np.float32), ages, "zeros")
+    aged, mask = compare(right, wrong, inputs).differences
+    assert aged.at_age == 30 and aged.largest == pytest.approx(0.02)
+    assert aged.mean == pytest.approx(0.005)
+    assert aged.psnr == pytest.approx(10 * np.log10(4 / (0.02**2 / 4)))
+    assert mask.psnr == float("inf")
+
+
+def test_another_size_where_the_network_takes_it(tiny: nn.Module, tmp_path: Path) -> None:
+    fits = ModelCard("generator", "tiny", (64, 64))
+    export_onnx(tiny, fits, tmp_path / "large.onnx", size=96)
+    assert read_model(tmp_path / "large.onnx")[1].size == (96, 96)
+    with pytest.raises(ReagingError, match="50 x 50"):
+        export_onnx(tiny, fits, tmp_path / "odd.onnx", size=50)
+    assert not (tmp_path / "odd.onnx").exists()
