@@ -111,7 +111,7 @@ def _plot(judged: Judged, path: Path) -> bool:
     estimates = np.asarray(scores.estimates)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.2))
     left.plot(targets, targets, color="0.7", label="target reached")
-    left.plot(targets, np.full(len(targets), judged.input_estimates.mean()), "--", color="0.5", label="returning the input")
+    left.plot(targets, np.full(len(targets), float(np.median(judged.input_estimates))), "--", color="0.5", label="returning the input")
     left.plot(targets, np.median(estimates, 0), "o-", label="median")
     left.fill_between(targets, *np.percentile(estimates, [25, 75], axis=0), alpha=0.25, label="middle half of the faces")
     left.set(xlabel="target (years)", ylabel=f"estimate by {scores.age_judge} (years)", title=scores.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from ..nets.cost import count_macs, count_parameters
 from .verify import FP32_TOLERANCE, Array, Comparison, Runner, TestInputs, compare, onnx_runner, random_inputs, require
 
 OPSET = 18
+SOURCE_AGE = 30.0  # years: of the middle group, what pix2pix takes a face for where nothing is said
 
 
 def export_onnx(
@@ -60,16 +62,22 @@ def build_onnx(generator: nn.Module, size: int, opset: int = OPSET) -> onnx.Mode
 
 
 def trace(network: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:
-    """ONNX of ``network(image, age) -> (aged, mask)`` as it is, which must take this size."""
+    """ONNX of ``network(image, age) -> (aged, mask)`` as it is, which must take this size.
+
+    A network that also takes ``source_age`` (pix2pix) gets it as an optional third input [1] or [N] with a default.
+    """
     batch = torch.export.Dim("batch", min=1, max=64)
-    example = (torch.zeros(2, 3, size, size), torch.tensor([20.0, 70.0]))
+    example: tuple[Tensor, ...] = (torch.zeros(2, 3, size, size), torch.tensor([20.0, 70.0]))
+    names, shapes = ["image", "age"], [{0: batch}, {0: batch}]
+    if "source_age" in inspect.signature(network.forward).parameters:
+        example, names, shapes = (*example, torch.tensor([SOURCE_AGE])), [*names, "source_age"], [*shapes, {}]
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _TwoInputs(network).eval(),
+            _Float32Outputs(network).eval(),
             example,
-            input_names=["image", "age"],
+            input_names=names,
             output_names=["aged", "mask"],
-            dynamic_shapes={"image": {0: batch}, "age": {0: batch}},
+            dynamic_shapes=(tuple(shapes),),
             opset_version=opset,
             dynamo=True,
             external_data=False,
@@ -78,21 +86,30 @@ def trace(network: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:
     assert program is not None  # None is the legacy exporter's answer
     model = program.model_proto
     strip(model)
+    if "source_age" in names:
+        _give_default(model, "source_age", np.float32([SOURCE_AGE]))
     onnx.checker.check_model(model, full_check=True)
     left = {node.op_type for node in model.graph.node} & {"BatchNormalization"}
     assert not left, "fold_batch_norms left a BatchNormalization"
     return model
 
 
-class _TwoInputs(nn.Module):
-    """Hides the training-only third argument from the exporter, and gives float32 whatever is computed inside."""
+def _give_default(model: onnx.ModelProto, name: str, value: Array) -> None:
+    """Makes an input optional: an initializer of the same name is what it is where it is not given."""
+    model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    declared = next(i for i in model.graph.input if i.name == name)
+    declared.type.tensor_type.shape.dim[0].dim_param = "sources"
+
+
+class _Float32Outputs(nn.Module):
+    """Shows the exporter the inputs of inference only, and gives float32 whatever is computed inside."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
-        aged, mask = self.network(image, age)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        aged, mask = self.network(*inputs)
         return aged.float(), mask.float()
 
 

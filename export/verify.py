@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,6 @@ def _batches(count: int) -> Iterator[slice]:
 
 def _difference(name: str, errors: NDArray[np.float64], ages: Array) -> Difference:
     square = float(np.mean(np.square(errors)))
-    psnr = float("inf") if square == 0 else float(10 * np.log10(RANGES[name] ** 2 / square))
+    psnr = math.inf if square == 0 else -math.inf if math.isinf(square) else 10 * math.log10(RANGES[name] ** 2 / square)
     worst = int(errors.max(axis=1).argmax())
     return Difference(name, float(errors.max()), float(errors.mean()), psnr, float(ages[worst]))

@@ -12,6 +12,13 @@ from .errors import ReagingError
 class Command(click.Command):
     """A click command that prints a ReagingError as one line on standard error and exits with 2."""
 
+    def make_context(self, info_name: str | None, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(info_name, *args, **extra)
+        except ReagingError as error:  # an option's value
+            click.echo(f"{info_name}: {error}", err=True)
+            raise click.exceptions.Exit(2) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -27,14 +34,3 @@ class Group(click.Group):
     """A click group whose commands are all of the class above."""
 
     command_class = Command
-
-
-class AgeType(click.ParamType):
-    """An age in years, 0 to 100."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from .ages import parse_age
-
-        return parse_age(value)

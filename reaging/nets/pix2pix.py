@@ -49,8 +49,8 @@ class UNetGenerator(nn.Module):
         self.to_rgb = nn.ConvTranspose2d(2 * widths[0], 3, 4, 2, 1)
 
     def forward(self, image: Tensor, age: Tensor, source_age: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``source_age`` [N] is optional: the middle group where it is not known.  The mask is 1 everywhere."""
-        source = torch.ones_like(age).long() if source_age is None else age_group(source_age)
+        """``source_age`` [N] or [1] is optional: the middle group where it is not known.  The mask is 1 everywhere."""
+        source = torch.ones_like(age).long() if source_age is None else age_group(source_age).expand(age.shape)
         x = torch.cat([image, self.source_plane(source), self.target_plane(age_group(age))], 1)
         skips = []
         for i, down in enumerate(self.down):

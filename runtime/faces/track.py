@@ -102,9 +102,11 @@ class FaceTracker:
         kept: list[_Track] = []
         for track in self._tracks:
             face = aligned.get(track.face.track)
-            if face is None or any(overlap(face.box, other.face.box) > 0.5 for other in kept):
-                self._lost = True
+            if face is None:
+                self._lost |= not track.fresh  # a mistake of the finder is no reason to ask it again at once
                 continue
+            if any(overlap(face.box, other.face.box) > 0.5 for other in kept):
+                continue  # two tracks ran into one face
             track.face, track.fresh = face, False
             kept.append(track)
         self._tracks = kept

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from reaging.nets import build_generator
+from reaging.nets import MobileGenerator, build_generator
 from reaging.presets import PRESETS, Preset
 
 SMALL = {
@@ -31,8 +31,8 @@ def lively(generator: nn.Module) -> nn.Module:
             if module.affine:
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 nn.init.uniform_(module.bias, -0.2, 0.2)
-        if isinstance(module, nn.Conv2d) and module.out_channels == 12:  # mobile's to_change
-            nn.init.normal_(module.weight, std=0.1)
+    if isinstance(generator, MobileGenerator):
+        nn.init.normal_(generator.to_change.weight, std=0.1)
     return generator.eval()
 
 

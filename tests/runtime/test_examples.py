@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reaging.runtime.bundled import DEMO, bundled
 from reaging.runtime.sources import open_source
 from reaging.runtime.sources.photo import read_photo
 
@@ -14,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run(name: str, *options: object) -> str:
-    done = subprocess.run([sys.executable, str(EXAMPLES / name), *map(str, options)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(EXAMPLES / name), *map(str, options)], capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -40,6 +41,23 @@ def test_use_ager(tmp_path: Path, astronaut: Path, tinting: Path) -> None:
     assert row.shape == (64, 5 * 64, 3)
     reds = [row[32, 64 * n + 32, 2] for n in range(5)]
     assert reds == sorted(reds) and reds[0] < reds[-1]
+
+
+def test_make_demo_clip(tmp_path: Path) -> None:
+    pytest.importorskip("skimage")
+    pytest.importorskip("av")
+    run("make_demo_clip.py", tmp_path / "demo.mp4")
+    made, shipped = open_source(str(tmp_path / "demo.mp4")), open_source("demo")
+    assert made.size == shipped.size and made.total == shipped.total
+    for ours, theirs in list(zip(made, shipped, strict=True))[::20]:
+        assert np.abs(ours.frame.astype(int) - theirs.frame).mean() < 3
+
+
+def test_demo_sheet(tmp_path: Path) -> None:
+    run("demo_sheet.py", bundled(DEMO), tmp_path / "sheet.png")
+    sheet, (width, height) = read_photo(tmp_path / "sheet.png"), open_source("demo").size
+    assert sheet.shape == (3 * height, 2 * width, 3)
+    assert np.array_equal(sheet[:, :width], sheet[:, width:])  # here the "aged" clip is the clip itself
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)

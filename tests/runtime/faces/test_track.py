@@ -110,6 +110,17 @@ def test_two_tracks_that_run_into_one_face_become_one() -> None:
     assert [face.track for face in run(tracker, 1, 1)[0]] == [0]
 
 
+def test_a_mistake_of_the_finder_is_dropped_and_does_not_make_it_run_more_often() -> None:
+    world = World((200, 200))
+
+    def mistaken(frame: np.ndarray) -> list[Face]:
+        return [*world.finder(frame), face_at(500, 100)]  # the aligner sees nothing there
+
+    found = run(FaceTracker(mistaken, world.aligner), 10)
+    assert all(len(faces) == 1 for faces in found)
+    assert world.searches == 2
+
+
 def test_without_an_aligner_the_finder_leads_on_every_frame() -> None:
     world = World((200, 200))
     tracker = FaceTracker(world.finder, smooth=False)
