@@ -28,7 +28,7 @@ def portrait_frames() -> list[np.ndarray]:
         phase = 2 * np.pi * i / (FPS * SECONDS)
         zoom = 1.25 + 0.2 * np.sin(phase)
         turn = np.deg2rad(9 * np.sin(2 * phase))
-        place = np.array([WIDTH / 2 + 55 * np.sin(phase + 0.6), HEIGHT / 2 + 4 + 8 * np.cos(2 * phase)])
+        place = np.array([WIDTH / 2 + 55 * np.sin(phase + 0.6), face[1] * zoom - 6])  # the portrait's upper edge just out of sight
         rotation = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         matrix = np.hstack([rotation, (place - rotation @ face)[:, None]])
         frames.append(cv2.warpAffine(portrait, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101))
