@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReagingError
+from ..runtime.faces.landmarks import MIRRORED
 from ..runtime.faces.template import face_box, square
 
 Image = NDArray[Any]  # uint8 (OpenCV's type stubs leave the number type open)
@@ -26,7 +27,7 @@ Points = NDArray[np.float32]
 CROP = 256  # side of the face crops
 HALF = CROP / 2
 LEVELS = 5  # of each crop's pyramid: 256, 128, 64, 32, 16
-MIRRORED = [1, 0, 2, 4, 3]  # the five landmarks after a left-right flip
+
 COLUMNS = ("lx1", "ly1", "lx2", "ly2", "nx", "ny", "mx1", "my1", "mx2", "my2")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -431,6 +432,8 @@ def finder_scene(rng: np.random.Generator, album: Album, size: int, shapes: list
         pose = random_pose(rng, float(rng.uniform(room, size - room)), float(rng.uniform(room, size - room)), half)
         index = int(rng.integers(len(album.landmarks)))
         points = place(album.landmarks[index], pose)
+        if rng.random() < 0.4:
+            owner[_body(rng, album, picture, shapes, pose)] = -1
         covered = paste(picture, album.faces[_level(half)][index], shapes[rng.integers(len(shapes))], pose, _light(rng))
         if covered is None:
             continue
@@ -451,6 +454,18 @@ def finder_scene(rng: np.random.Generator, album: Album, size: int, shapes: list
             picture[:, size - fill :], owner[:, size - fill :] = 128, -1
     seen = [_seen(owner, i, points, area) for i, (points, area) in enumerate(zip(landmarks, areas, strict=True))]
     return Scene(picture, np.array(landmarks, np.float32).reshape(-1, 5, 2), np.array(seen, np.float32))
+
+
+def _body(rng: np.random.Generator, album: Album, picture: Image, shapes: list[Image], pose: Pose) -> NDArray[np.bool_]:
+    """Something large below a face, as clothes are, that is no second face; returns where it covers the picture."""
+    down = pose.half * float(rng.uniform(1.6, 2.4))
+    body = Pose(pose.x - down * np.sin(pose.roll), pose.y + down * np.cos(pose.roll), pose.half * float(rng.uniform(1.0, 1.9)), pose.roll)
+    if rng.random() < 0.7:
+        patch = _window(rng, album.backgrounds[rng.integers(len(album.backgrounds))], int(np.clip(2 * body.half, 16, CROP)))
+    else:
+        patch = faceless_patch(rng, album)
+    covered = paste(picture, patch, shapes[rng.integers(len(shapes))], body, _light(rng))
+    return np.zeros(picture.shape[:2], bool) if covered is None else covered
 
 
 def _seen(owner: NDArray[np.int16], index: int, points: Points, area: float) -> float:

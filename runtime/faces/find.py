@@ -28,7 +28,7 @@ AGREE, DOUBLE, NESTED = 0.6, 0.35, 0.75
 class FaceFinder:
     """The project's own finder on ONNX Runtime: frame -> faces with rough landmarks, best first."""
 
-    def __init__(self, path: Path | str | None = None, threads: int = 1, threshold: float = 0.5):
+    def __init__(self, path: Path | str | None = None, threads: int = 1, threshold: float = 0.7):
         """``path`` None means the bundled finder.  Raises ReagingError where the model cannot be used."""
         self.session, self.card = open_face_model(path, "finder", threads)
         self.input = self.session.get_inputs()[0].name

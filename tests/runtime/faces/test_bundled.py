@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import shared_file
 
 from reaging.errors import ReagingError
 from reaging.runtime.faces.find import FaceFinder, YuNetFinder, overlap
@@ -15,7 +16,6 @@ from reaging.runtime.faces.landmarks import FaceAligner
 from reaging.runtime.faces.template import face_box
 from reaging.runtime.faces.track import FaceTracker
 from reaging.runtime.sources import open_source
-from conftest import shared_file
 
 
 @pytest.fixture(scope="module")
