@@ -87,7 +87,7 @@ def trace(network: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:
     model = program.model_proto
     strip(model)
     if "source_age" in names:
-        _give_default(model, "source_age", np.float32([SOURCE_AGE]))
+        _give_default(model, "source_age", np.array([SOURCE_AGE], np.float32))
     onnx.checker.check_model(model, full_check=True)
     left = {node.op_type for node in model.graph.node} & {"BatchNormalization"}
     assert not left, "fold_batch_norms left a BatchNormalization"

@@ -27,7 +27,6 @@ Points = NDArray[np.float32]
 CROP = 256  # side of the face crops
 HALF = CROP / 2
 LEVELS = 5  # of each crop's pyramid: 256, 128, 64, 32, 16
-
 COLUMNS = ("lx1", "ly1", "lx2", "ly2", "nx", "ny", "mx1", "my1", "mx2", "my2")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -372,8 +371,12 @@ def _at(point: NDArray[np.float32] | NDArray[np.float64]) -> tuple[int, int]:
 
 
 def camera(rng: np.random.Generator, picture: Image) -> Image:
-    """What a webcam does to a picture: exposure, color, light from a side, blur, noise, JPEG."""
+    """What a webcam does to a picture: exposure, color, light from a side, blur, noise, JPEG; to two of five only a little."""
     size = picture.shape[0]
+    if rng.random() < 0.4:
+        tones = (np.arange(256)[:, None] - 110) * rng.uniform(0.85, 1.15) + 110
+        gain = rng.uniform(0.75, 1.2) * np.exp(rng.normal(0, 0.04, 3))
+        return cv2.LUT(picture, np.clip(tones * gain, 0, 255).astype(np.uint8)[None])
     if rng.random() < 0.15:
         picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     gain = rng.uniform(0.45, 1.5) * np.exp(rng.normal(0, 0.1, 3))
@@ -492,7 +495,7 @@ def aligner_crop(rng: np.random.Generator, album: Album, size: int, zoom: float,
     """
     if rng.random() < 0.25:
         return _no_face(rng, album, size, shapes)
-    rough = rng.random() < 0.4
+    rough = rng.random() < 0.3
     shift = rng.normal(0, 0.16 if rough else 0.07, 2).clip(-0.4, 0.4) * size / 2
     half = size / 2 * zoom * float(np.exp(np.clip(rng.normal(0, 0.18 if rough else 0.08), -0.45, 0.45)))
     middle = (size - 1) / 2
@@ -504,7 +507,7 @@ def aligner_crop(rng: np.random.Generator, album: Album, size: int, zoom: float,
     paste(picture, album.faces[_level(half)][index], shape, pose, _light(rng))
     if rng.random() < 0.2:
         glasses(rng, picture, points)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         hide(rng, album, shapes, picture, points)
     return camera(rng, picture), points, True
 

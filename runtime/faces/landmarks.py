@@ -60,5 +60,5 @@ class FaceAligner:
         both = np.concatenate([crops, crops[:, :, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
         points, logits = self.session.run(None, {self.input: np.ascontiguousarray(both / 127.5 - 1)})
         count = len(crops)
-        mirrored = points[count:, MIRRORED] * np.float32([-1, 1])
+        mirrored = points[count:, MIRRORED] * np.array([-1, 1], np.float32)
         return (points[:count] + mirrored) / 2, (logits[:count] + logits[count:]) / 2
