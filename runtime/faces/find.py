@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from ...errors import ReagingError
 from .face import Face, Picture, Points
 from .session import open_face_model
-from .template import face_box
+from .template import face_boxes
 
 LONG_SIDE = 320  # pixels of the longer side that the finder sees
 MULTIPLE = 32  # the network's sides are multiples of this
@@ -23,6 +22,7 @@ YUNET_LONG_SIDE = 640
 # of two candidates' boxes: the overlap from which they show the same face and agree on it, only show the same face, and the share of
 # the smaller inside the larger from which it is a part of that face
 AGREE, DOUBLE, NESTED = 0.6, 0.35, 0.75
+CANDIDATES = 300  # the best so many are looked at
 
 
 class FaceFinder:
@@ -90,40 +90,36 @@ def decode(levels: list[NDArray[np.float32]], threshold: float) -> list[Face]:
         points.append(level[1:, rows, columns].T.reshape(-1, 5, 2) * unit + cells[:, None])
         scores.append(level[0, rows, columns])
     logits, landmarks = np.concatenate(scores), np.concatenate(points).astype(np.float32)
-    candidates = []
-    for i in np.argsort(-logits):
-        with suppress(ValueError):  # a cell whose points fall into one is no face
-            candidates.append(Face(face_box(landmarks[i]), landmarks[i], float(1 / (1 + np.exp(-logits[i])))))
-    return _without_doubles(candidates)
+    order = np.argsort(-logits)[:CANDIDATES]
+    return _without_doubles(landmarks[order], 1 / (1 + np.exp(-logits[order])))
 
 
-def _without_doubles(candidates: list[Face]) -> list[Face]:
+def _without_doubles(landmarks: Points, scores: Points) -> list[Face]:
     """Candidates, best first -> one face for each heap of them, its landmarks the mean of those that agree, weighted by score."""
+    boxes = face_boxes(landmarks)
+    left = np.isfinite(boxes).all(axis=1)  # a cell whose points fall into one is no face
     found = []
-    left = candidates
-    while left:
-        best = left[0]
-        agreeing = [face for face in left if overlap(best.box, face.box) > AGREE]
-        landmarks = np.average([face.landmarks for face in agreeing], axis=0, weights=[face.score for face in agreeing])
-        found.append(Face(face_box(landmarks), landmarks.astype(np.float32), best.score))
-        left = [face for face in left[1:] if overlap(best.box, face.box) < DOUBLE and inside(best.box, face.box) < NESTED]
+    while left.any():
+        best = int(np.argmax(left))
+        union, part = _shares(boxes[best], boxes)
+        agreeing = left & (union > AGREE)
+        mean = np.average(landmarks[agreeing], axis=0, weights=scores[agreeing]).astype(np.float32)
+        found.append(Face(face_boxes(mean[None])[0], mean, float(scores[best])))
+        left &= (union < DOUBLE) & (part < NESTED)
     return found
-
-
-def inside(first: Points, second: Points) -> float:
-    """How much of the smaller of two boxes [4] lies in the other, 0 to 1."""
-    return _shared(first, second) / max(1e-9, float(min(first[2] * first[3], second[2] * second[3])))
 
 
 def overlap(first: Points, second: Points) -> float:
     """Intersection over union of two boxes [4] (x, y, width, height)."""
-    shared = _shared(first, second)
-    return shared / max(1e-9, float(first[2] * first[3] + second[2] * second[3]) - shared)
+    return float(_shares(first, second[None])[0][0])
 
 
-def _shared(first: Points, second: Points) -> float:
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[:2] + first[2:], second[:2] + second[2:])
-    return float(np.prod(np.clip(high - low, 0, None)))
+def _shares(box: Points, others: Points) -> tuple[Points, Points]:
+    """Of a box [4] and others [K, 4]: intersection over union [K], and the part of the smaller of the two that lies in the other [K]."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    area, areas = np.prod(box[2:]), np.prod(others[:, 2:], axis=1)
+    return shared / np.maximum(area + areas - shared, 1e-9), shared / np.maximum(np.minimum(area, areas), 1e-9)
 
 
 def _enlarged(face: Face, scale: Points) -> Face:

@@ -17,7 +17,7 @@ ZOOM = 1.2  # the aligner sees the FFHQ square enlarged by this
 class FaceAligner:
     """The project's aligner on ONNX Runtime, all faces of a frame in one batch."""
 
-    def __init__(self, path: Path | str | None = None, threads: int = 1, threshold: float = 0.8):
+    def __init__(self, path: Path | str | None = None, threads: int = 1, threshold: float = 0.5):
         """``path`` None means the bundled aligner.  Raises ReagingError where the model cannot be used."""
         self.session, self.card = open_face_model(path, "aligner", threads)
         self.input = self.session.get_inputs()[0].name

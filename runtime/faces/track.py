@@ -13,6 +13,7 @@ from .template import face_box
 Finder = Callable[[Picture], list[Face]]
 Aligner = Callable[[Picture, list[Face]], list[Face]]
 
+CONVINCING = 0.9  # the aligner's score that opens a track; to go on, its own threshold is enough
 SAME = 0.3  # overlap from which two boxes are of one face
 MISSES = 3  # finder runs in a row that may miss a face which the aligner still sees (a hand before it, a turned head)
 
@@ -102,7 +103,7 @@ class FaceTracker:
         kept: list[_Track] = []
         for track in self._tracks:
             face = aligned.get(track.face.track)
-            if face is None:
+            if face is None or (track.fresh and face.score < CONVINCING):
                 self._lost |= not track.fresh  # a mistake of the finder is no reason to ask it again at once
                 continue
             if any(overlap(face.box, other.face.box) > 0.5 for other in kept):
