@@ -78,7 +78,7 @@ def _warped(picture: Picture, crop_to_picture: Matrix, size: int) -> Picture:
 def _under(frame: Picture, crop_to_frame: Matrix, size: int, multiple: int) -> tuple[Picture, Matrix]:
     """The part of the frame that a crop needs, its sides multiples of ``multiple``, and where its upper left pixel lies.
 
-    It ends inside the frame only where the crop does, so that a mirror at the part's border is one at the frame's, to less than ``multiple``
+    It ends inside the frame only where the crop does, so that a mirror at its border is one at the frame's, to less than ``multiple``
     pixels; all of the frame for a crop that lies outside.
     """
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64) @ crop_to_frame[:, :2].T + crop_to_frame[:, 2]
