@@ -113,7 +113,8 @@ def _in_mirror(teacher: YuNetFinder, frame: Frame) -> list[Face]:
     """What YuNet sees in the frame's mirror image, mirrored back."""
     width = frame.shape[1]
     faces = teacher(np.ascontiguousarray(frame[:, ::-1]))
-    points = [(face.landmarks[MIRRORED] * np.float32([-1, 1]) + np.float32([width - 1, 0])).astype(np.float32) for face in faces]
+    turn, shift = np.array([-1, 1], np.float32), np.array([width - 1, 0], np.float32)
+    points = [face.landmarks[MIRRORED] * turn + shift for face in faces]
     return [Face(face_box(landmarks), landmarks, face.score) for landmarks, face in zip(points, faces, strict=True)]
 
 
@@ -122,7 +123,7 @@ def _steadied(face: Face, in_mirror: list[Face]) -> Points | None:
     box = face_box(face.landmarks)
     same = [other.landmarks for other in in_mirror if overlap(box, other.box) >= SAME]
     same = [points for points in same if landmark_error(points, face.landmarks) <= UNSURE]
-    return (face.landmarks + same[0]) / 2 if same else None
+    return np.mean([face.landmarks, same[0]], axis=0, dtype=np.float32) if same else None
 
 
 def _compare(tally: Tally, expected: list[Face], truths: list[Points | None], found: list[Face], shot: Shot, misses: Path) -> None:

@@ -22,7 +22,7 @@ class FinderPreset:
     channels: tuple[int, int, int, int, int] = (16, 24, 48, 80, 112)  # at strides 2, 4, 8, 16, 32
     blocks: tuple[int, int, int] = (2, 3, 3)  # residual blocks at strides 8, 16, 32
     neck: int = 48
-    steps: int = 3800
+    steps: int = 3300
     batch: int = 24
     lr: float = 2e-3
     weight_decay: float = 1e-4
@@ -38,7 +38,7 @@ class AlignerPreset:
     size: int = 96
     channels: tuple[int, int, int, int] = (16, 32, 64, 96)  # at strides 2, 4, 8, 16
     blocks: tuple[int, int, int] = (1, 2, 2)  # residual blocks at strides 4, 8, 16
-    steps: int = 5200
+    steps: int = 3600
     batch: int = 64
     lr: float = 2e-3
     weight_decay: float = 1e-4

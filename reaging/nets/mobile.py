@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from .blocks import AgeCode, ModulatedBlock, conv_norm
 
+MASK_TAIL = 0.02  # at inference, what a sigmoid's tail may reach and still count as 0
+
 
 class MobileGenerator(nn.Module):
     """``x' = x + m * d``: the change d [N, 3, S, S] and the mask m [N, 1, S, S] come from one U-Net on blocks of 4x4 pixels.
@@ -48,5 +50,8 @@ class MobileGenerator(nn.Module):
             x = block(x, style)
         change = F.pixel_shuffle(self.to_change(x), 4)
         mask = F.interpolate(torch.sigmoid(self.to_mask(x)), scale_factor=4.0, mode="bilinear", align_corners=False)
-        aged = image + mask * change
-        return aged if self.training else aged.clamp(-1, 1), mask
+        if self.training:
+            return image + mask * change, mask
+        # a sigmoid never reaches 0, and outside the mask nothing may change; in training the cut would leave closed pixels no gradient
+        mask = torch.clamp((mask - MASK_TAIL) / (1 - MASK_TAIL), min=0)
+        return (image + mask * change).clamp(-1, 1), mask
