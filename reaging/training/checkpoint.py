@@ -70,6 +70,16 @@ def restore(task: Any, content: dict[str, Any], where: str) -> int:
     return int(content["step"])
 
 
+def warm_start(task: Any, path: str | Path) -> None:
+    """Begins from the averaged generator of another run; raises ReagingError where it is of another shape."""
+    generator, preset, _ = generator_from_checkpoint(path)
+    try:
+        for nets in (task.nets, task.ema):
+            nets["generator"].load_state_dict(generator.state_dict())
+    except (KeyError, RuntimeError):
+        raise ReagingError(f"{path} holds a {preset.name}", f"a generator like {task.preset.name}'s", "choose another --init") from None
+
+
 def generator_from_checkpoint(path: str | Path) -> tuple[nn.Module, Any, int]:
     """(generator with the averaged weights in eval mode, preset, step)."""
     from ..nets import build_generator

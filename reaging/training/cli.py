@@ -17,6 +17,7 @@ from ..errors import ReagingError
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run: checkpoint.pt, log.jsonl, samples/.")
 @click.option("--preset", default="mobile-256", show_default=True, help="What to train: ragan-256, mobile-256, desktop-256, pix2pix-3, ...")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change one hyperparameter of the preset; repeatable.")
+@click.option("--init", type=click.Path(path_type=Path), help="Begin from the generator of this checkpoint.")
 @click.option("--resume", is_flag=True, help="Go on from OUT/checkpoint.pt, exactly as if it had not been interrupted.")
 @click.option("--dry-run", is_flag=True, help="Print parameters, MACs, memory and steps, and train nothing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -24,7 +25,7 @@ from ..errors import ReagingError
 @click.option("--save-seconds", default=180.0, show_default=True, help="Time between checkpoints.")
 @click.option("--sample-every", default=500, show_default=True, help="Steps between sample sheets.")
 def main(
-    data: tuple[Path, ...], out: Path, preset: str, changes: tuple[str, ...], resume: bool, dry_run: bool, device: str,
+    data: tuple[Path, ...], out: Path, preset: str, changes: tuple[str, ...], init: Path | None, resume: bool, dry_run: bool, device: str,
     threads: int | None, save_seconds: float, sample_every: int,
 ) -> None:  # fmt: skip
     """Train a network on DATA: tar shards or folders with a labels.csv (file,age[,identity][,split]).
@@ -36,6 +37,7 @@ def main(
     except ImportError:
         raise ReagingError("torch is not installed", "the training extra", "pip install 'reaging[train]'") from None
     from ..presets import Preset, make_preset
+    from .checkpoint import warm_start
     from .loop import train
 
     chosen = make_preset(preset, changes)
@@ -54,6 +56,8 @@ def main(
             task, steps = generator_task(chosen, data, place, rank, world)
         else:
             task, steps = face_task(chosen, data, place), chosen.steps
+        if init and not resume:
+            warm_start(task, init)
         if dry_run:
             click.echo(describe(task, steps))
             return

@@ -230,3 +230,18 @@ def test_foreign_checkpoints_are_refused_and_never_run(tmp_path, content, monkey
     with pytest.raises(ReagingError, match="not a checkpoint of reaging"):
         load_checkpoint(path)
     assert not (tmp_path / "harmed").exists()
+
+
+def test_a_run_can_begin_from_anothers_generator(faces, tmp_path):
+    run(task_on(faces), tmp_path / "first", 3)
+    first = tmp_path / "first" / "checkpoint.pt"
+    result = CliRunner().invoke(
+        main,
+        [str(faces), "--preset", "tiny", "--out", str(tmp_path / "second"), "--init", str(first), "--set", "steps=1", "--set", "lr=1e-9"],
+    )
+    assert result.exit_code == 0, result.output
+    a, b = (generator_from_checkpoint(path)[0].state_dict() for path in (first, tmp_path / "second" / "checkpoint.pt"))
+    assert all(torch.allclose(v, b[k], atol=1e-6) for k, v in a.items() if "running" not in k and "num_batches" not in k)
+    wide = ["--set", "widths=8,24", "--out", str(tmp_path / "third")]
+    result = CliRunner().invoke(main, [str(faces), "--preset", "tiny", "--init", str(first), *wide])
+    assert result.exit_code == 2 and "choose another --init" in result.output
