@@ -6,32 +6,18 @@ import ctypes
 import hashlib
 import importlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..card import ModelCard
 from ..errors import ReagingError
 from ..files import whole_file
+from ..runtime.backends.tensorrt import FLAVORS, EngineFacts
 
-FLAVORS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # what the sidecar says -> the module
 RTX_TARGETS = ("SM86", "SM89", "SM120")  # Ampere, Ada and Blackwell desktop cards
 DRIVER = "libcuda.so.1"
 WORKSPACE = 1 << 30  # bytes of scratch that the builder may plan with
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What ``NAME.engine.json`` says of the plan beside it."""
-
-    card: ModelCard
-    flavor: str
-    version: str
-    gpu: str
-    compute_capability: str
-    onnx_sha256: str
-    batch: tuple[int, int, int]  # faces: least, the one it is tuned for, most
-    precision: str
 
 
 def build_engine(
@@ -40,7 +26,7 @@ def build_engine(
     batch: tuple[int, int, int] = (1, 1, 4),
     flavor: str | None = None,
     targets: tuple[str, ...] = RTX_TARGETS,
-) -> Engine:
+) -> EngineFacts:
     """Builds the plan ``out`` and ``out``.json from an ONNX file of this project; the precision is the file's own.
 
     ``flavor`` is tensorrt or tensorrt-rtx, by default the first that is installed; ``targets`` are the compute capabilities of an RTX
@@ -54,7 +40,7 @@ def build_engine(
     flavor, trt = _import(flavor)
     gpu, capability = ("any RTX card", ",".join(targets)) if flavor == "tensorrt-rtx" else _gpu(trt)
     plan = _build(trt, data, batch, targets)
-    engine = Engine(card, flavor, str(trt.__version__), gpu, capability, hashlib.sha256(data).hexdigest(), batch, card.precision)
+    engine = EngineFacts(card, flavor, str(trt.__version__), gpu, capability, hashlib.sha256(data).hexdigest(), batch, card.precision)
     with whole_file(out) as part, whole_file(f"{out}.json") as sidecar:
         part.write_bytes(plan)
         sidecar.write_text(json.dumps(asdict(engine), indent=1), "utf-8")

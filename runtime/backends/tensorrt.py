@@ -34,7 +34,7 @@ class EngineFacts:
     gpu: str
     compute_capability: str
     onnx_sha256: str
-    batch: tuple[int, int, int]
+    batch: tuple[int, int, int]  # faces: least, the one it is tuned for, most
     precision: str
 
 
