@@ -10,6 +10,8 @@ from typing import Any
 
 from .errors import ReagingError
 
+DISCRIMINATORS = ("image", "features")
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -23,6 +25,7 @@ class Preset:
     bottleneck_blocks: int = 2  # residual blocks at the lowest resolution (ragan: in the encoder and again in the decoder)
     style: int = 512  # length of the vector that carries the age to the decoder
     norm: str = "batch"  # mobile: batch or none
+    disc: str = "image"  # image, or features: of the perceptual net, whose steps it shares
     disc_width: int = 64
     disc_max_width: int = 512
     disc_crop: int = 0  # side of the random crop that the discriminator sees; 0: the whole image
@@ -40,10 +43,13 @@ class Preset:
     r1_every: int = 1  # steps between R1 penalties; the penalty is multiplied by it
     # terms on top of the paper, zero unless a recipe wants them
     paired: float = 0.0
+    own: float = 0.0  # share of the examples that ask for the age the face has; the target is then the input
+    singles: float = 0.0  # share of the examples from people with one picture, where the data has people with more
     perceptual: float = 0.0
     perceptual_every: int = 1  # steps between uses of the perceptual net; the term is multiplied by it
     age: float = 0.0
     age_every: int = 1  # the same for the age and identity nets
+    shake: float = 0.0  # how far the crops of the age and identity nets wander, in shares of the picture's side
     identity: float = 0.0
     mask: float = 0.0
     sparsity: float = 0.0
@@ -51,7 +57,7 @@ class Preset:
     perceptual_net: str = ""  # ONNX file; these three are frozen nets that the user brings
     age_net: str = ""
     identity_net: str = ""
-    perceptual_crop: int = 0  # side of the random crop that the perceptual net sees; 0: the whole image
+    perceptual_crop: int = 0  # side of what the perceptual net sees: a random crop, and in turn the whole image shrunk; 0: the whole image
     label_smoothing: float = 0.0
     # optimization
     lr: float = 1e-4
@@ -157,6 +163,8 @@ def check_preset(preset: Any) -> Any:
     step = 2 ** (levels + 1)
     if isinstance(size, int) and levels and (size % step or not 32 <= size <= 1024):
         raise ReagingError(f"size {size} is not usable", f"a multiple of {step} from 32 to 1024", "use --set size=256")
+    if getattr(preset, "disc", "image") not in DISCRIMINATORS:
+        raise ReagingError(f"disc {preset.disc!r} is unknown", f"one of {', '.join(DISCRIMINATORS)}", "correct --set disc=")
     for field in ("batch", "lr", "seed", "steps"):
         value = getattr(preset, field, 1)
         if value < (0 if field in ("seed", "steps") else 1e-12) or value != value or value == float("inf"):

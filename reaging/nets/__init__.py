@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..presets import Preset
-from .discriminators import Discriminator, PatchDiscriminator
+from .discriminators import Discriminator, FeatureDiscriminator, PatchDiscriminator
 from .mobile import MobileGenerator
 from .pix2pix import UNetGenerator
 from .ragan import RaganGenerator
@@ -20,8 +20,10 @@ def build_generator(preset: Preset) -> nn.Module:
     return RaganGenerator(preset.widths, preset.bottleneck_blocks, preset.style, preset.code_repeat)
 
 
-def build_discriminator(preset: Preset) -> nn.Module:
-    """An untrained discriminator for the preset's generator."""
+def build_discriminator(preset: Preset, taps: list[int] | None = None) -> nn.Module:
+    """An untrained discriminator for the preset's generator; ``taps``: channels of the features that it sees, where it sees features."""
+    if taps:
+        return FeatureDiscriminator(taps)
     if preset.family == "pix2pix":
         return PatchDiscriminator(preset.size)
     return Discriminator(preset.disc_crop or preset.size, preset.disc_width, preset.disc_max_width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,16 @@ class FrozenNet(nn.Module):
             values[output] = OPERATORS[op](attributes, *(self._value(i, values) for i in inputs))
         return [values[o] for o in self.outputs]
 
-    def look(self, image: Tensor) -> Tensor:
-        """The net's first output for FFHQ crops [N, 3, S, S] in -1..1, differentiable."""
-        return self(crop_square((image + 1) * 127.5, self.crop))[0]
+    def look(self, image: Tensor, shake: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Tensor:
+        """The net's first output for FFHQ crops [N, 3, S, S] in -1..1, differentiable.
+
+        ``shake``: the net's crop is moved right and down by these shares of the picture's side and its logarithm of scale by the third.  A
+        net that never looks twice from the same place is harder to please with a texture that no person would see.
+        """
+        crop = self.crop
+        if crop is not None:
+            crop = (crop[0] + 256 * shake[0], crop[1] + 256 * shake[1], crop[2] * math.exp(shake[2]), crop[3])
+        return self(crop_square((image + 1) * 127.5, crop))[0]
 
 
 def crop_square(image: Tensor, crop: tuple[float, ...] | None) -> Tensor:

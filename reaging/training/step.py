@@ -22,6 +22,7 @@ from ..presets import Preset
 from .ema import averaged_copy
 
 SHEET_AGES = (5, 15, 25, 40, 60, 80)
+WRONG_AGE = 10.0  # years: a face this far from an age should not pass for that age
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Batch:
     has_mask: Tensor  # [N]
     noise: Tensor  # [N, code]: v of the age code
     crop: tuple[float, float]  # place of the random crops, 0..1
+    shake: tuple[float, float, float]  # of the frozen nets' crops
     label: Tensor  # [N] class of age
     target_label: Tensor  # [N] class of target_age
 
@@ -59,7 +61,17 @@ class GeneratorTask:
         torch.manual_seed(preset.seed)
         self.preset, self.data, self.held_out, self.steps = preset, data, held_out or data, steps
         self.device, self.rank, self.world = torch.device(device), rank, world
-        generator, discriminator = build_generator(preset).to(self.device), build_discriminator(preset).to(self.device)
+        self.frozen = {
+            name: FrozenNet(path).to(self.device)
+            for name, weight, path in (
+                ("perceptual", preset.perceptual or preset.disc == "features", preset.perceptual_net),
+                ("age", preset.age, preset.age_net),
+                ("identity", preset.identity, preset.identity_net),
+            )
+            if weight
+        }
+        taps = self._taps() if preset.disc == "features" else None
+        generator, discriminator = build_generator(preset).to(self.device), build_discriminator(preset, taps).to(self.device)
         self.nets: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
         self.ema: dict[str, nn.Module] = {"generator": averaged_copy(generator)}
         betas = (preset.beta1, preset.beta2)
@@ -67,18 +79,14 @@ class GeneratorTask:
             "generator": torch.optim.Adam(generator.parameters(), preset.lr, betas),
             "discriminator": torch.optim.Adam(discriminator.parameters(), preset.disc_lr, betas),
         }
-        self.frozen = {
-            name: FrozenNet(path).to(self.device)
-            for name, weight, path in (
-                ("perceptual", preset.perceptual, preset.perceptual_net),
-                ("age", preset.age, preset.age_net),
-                ("identity", preset.identity, preset.identity_net),
-            )
-            if weight
-        }
         if self.device.type == "cpu":  # twice as fast on two cores
             for net in (*self.nets.values(), *self.ema.values(), *self.frozen.values()):
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # with both kinds of people in the data, ``singles`` says how often each is drawn
+        single = [members for members in data.identities if len(members) == 1]
+        many = [members for members in data.identities if len(members) > 1]
+        both = preset.singles > 0 and bool(single) and bool(many)
+        self.singles, self.people, self.singles_share = (single, many, preset.singles) if both else ([], data.identities, 0.0)
         self.steps_per_epoch = max(1, len(data) // preset.batch)
         # forward passes go through these: plain, or DistributedDataParallel
         self.g, self.d = generator, discriminator
@@ -98,6 +106,7 @@ class GeneratorTask:
         code = getattr(self.nets["generator"], "age_code", None)
         noise = torch.from_numpy(rng.normal(0, self.preset.code_noise, (n, code.length if code else 1)).astype(np.float32))
         crop = (float(rng.random()), float(rng.random()))
+        right, down, scale = (float(v) for v in rng.normal(0, self.preset.shake, 3))
         seeds = rng.integers(2**31, size=n)
         mine = slice(self.rank * n // self.world, (self.rank + 1) * n // self.world)
         rows = [self._example(np.random.default_rng([int(s), 1])) for s in seeds[mine]]
@@ -108,14 +117,17 @@ class GeneratorTask:
 
         return Batch(
             picture(image), torch.from_numpy(age), picture(target), torch.from_numpy(target_age), torch.from_numpy(has_pair),
-            torch.from_numpy(mask)[:, None], torch.from_numpy(has_mask), noise[mine], crop,
+            torch.from_numpy(mask)[:, None], torch.from_numpy(has_mask), noise[mine], crop, (right, down, scale),
             torch.from_numpy(age_class(age)), torch.from_numpy(age_class(target_age)),
         )  # fmt: skip
 
     def _example(self, rng: np.random.Generator) -> tuple[Any, ...]:
-        members = self.data.identities[int(rng.integers(len(self.data.identities)))]
+        people = self.singles if rng.random() < self.singles_share else self.people
+        members = people[int(rng.integers(len(people)))]
         i = members[int(rng.integers(len(members)))]
         others = [m for m in members if m != i]
+        if rng.random() < self.preset.own:
+            others = [i]
         paired = bool(others) and self.preset.paired > 0
         j = others[int(rng.integers(len(others)))] if paired else i
         change = draw_augmentation(rng, self.preset.jitter, self.preset.degrade)
@@ -159,6 +171,17 @@ class GeneratorTask:
             return self.g(image, age, source_age)
         return self.g(image, age, noise)
 
+    def _taps(self) -> list[int]:
+        """Channels of the perceptual net's taps that the discriminator sees: all but the finest, which would cost the most."""
+        with torch.no_grad():
+            return [tap.shape[1] for tap in self.frozen["perceptual"](torch.zeros(1, 3, 64, 64, device=self.device))][1:]
+
+    def _features(self, b: Batch, image: Tensor, step: int) -> list[Tensor]:
+        """What the perceptual net says of images in -1..1: of a random crop, or of the whole, shrunk, in every other of its steps."""
+        s, whole = self.preset.perceptual_crop, step // self.preset.perceptual_every % 2
+        view = F.interpolate(image, size=(s, s), mode="area") if s and whole else self._crop(image, s, b.crop)
+        return self.frozen["perceptual"]((view + 1) * 127.5)
+
     def _judge(self, judge: nn.Module, b: Batch, image: Tensor, age: Tensor, label: Tensor) -> Tensor:
         if self.preset.family == "pix2pix":
             return judge(b.image, b.age, image, age)
@@ -178,7 +201,19 @@ class GeneratorTask:
         critic = self.nets["discriminator"].requires_grad_(False)
         aged, mask = self._generate(b.image, b.target_age, b.age, b.noise)
         terms: dict[str, tuple[float, Tensor]] = {}
-        if adversarial:
+        seen, wanted = [], []  # features of the output and of the target
+        if "perceptual" in self.frozen and step % p.perceptual_every == 0:
+            seen = self._features(b, aged, step)
+            with torch.no_grad():
+                wanted = self._features(b, b.target, step)
+            if p.perceptual:
+                terms["perceptual"] = (p.perceptual * p.perceptual_every, losses.perceptual(seen, wanted, b.has_pair))
+        if p.disc == "features":
+            adversarial = adversarial and bool(seen)
+            if adversarial:
+                logits = critic(seen[1:], b.target_age)
+                terms["adv"] = (p.adv * p.perceptual_every, _mean([losses.generator_adversarial(x) for x in logits]))
+        elif adversarial:
             terms["adv"] = (p.adv, losses.generator_adversarial(self._judge(critic, b, aged, b.target_age, b.target_label)))
         rec = p.rec if step < p.rec_epochs * self.steps_per_epoch else p.rec_late
         if rec:
@@ -194,7 +229,9 @@ class GeneratorTask:
         for name, picture in (("l1", aged.detach()), ("l1_of_input", b.image)):
             values[name] = ((picture - b.target).abs().mean((1, 2, 3)) * b.has_pair).sum() / pairs
         values["mask_mean"] = mask.mean()
-        if adversarial:
+        if adversarial and p.disc == "features":
+            values |= self._feature_discriminator_step(b, [s.detach() for s in seen[1:]], wanted[1:], step)
+        elif adversarial:
             values |= discriminator_step(b, aged.detach(), step)
         return {k: float(v.detach()) for k, v in values.items()}
 
@@ -203,21 +240,15 @@ class GeneratorTask:
         if p.paired:
             area = F.interpolate(b.mask, scale_factor=4.0, mode="bilinear", align_corners=False)
             terms["paired"] = (p.paired, losses.paired(aged, b.target, b.has_pair, area))
-        if p.perceptual and step % p.perceptual_every == 0:
-            net, s = self.frozen["perceptual"], p.perceptual_crop
-            features = net((self._crop(aged, s, b.crop) + 1) * 127.5)
-            with torch.no_grad():
-                wanted = net((self._crop(b.target, s, b.crop) + 1) * 127.5)
-            terms["perceptual"] = (p.perceptual * p.perceptual_every, losses.perceptual(features, wanted, b.has_pair))
         if step % p.age_every == 0:  # the frozen nets are dear: used now and then, weighted up
             if p.age:
-                years = self.frozen["age"].look(aged)[:, 0]  # type: ignore[operator]
+                years = self.frozen["age"].look(aged, b.shake)[:, 0]  # type: ignore[operator]
                 terms["age"] = (p.age * p.age_every, losses.age_distance(years, b.target_age))
             if p.identity:
                 net = self.frozen["identity"]
                 with torch.no_grad():
-                    known = net.look(b.image)  # type: ignore[operator]
-                terms["identity"] = (p.identity * p.age_every, losses.identity_distance(net.look(aged), known))  # type: ignore[operator]
+                    known = net.look(b.image, b.shake)  # type: ignore[operator]
+                terms["identity"] = (p.identity * p.age_every, losses.identity_distance(net.look(aged, b.shake), known))  # type: ignore[operator]
         if p.mask:
             small = F.interpolate(mask, size=b.mask.shape[2:], mode="area")
             terms["mask"] = (p.mask, losses.mask_supervision(small, b.mask, b.has_mask))
@@ -231,8 +262,10 @@ class GeneratorTask:
         p = self.preset
         self.nets["discriminator"].train().requires_grad_(True)
         penalize = p.r1 > 0 and step % p.r1_every == 0
-        real, age, label = (b.target, b.target_age, b.target_label) if p.paired else (b.image, b.age, b.label)
-        real = real.detach().requires_grad_(penalize)
+        # without a pair the target is the image itself, at its own age
+        age = torch.where(b.has_pair > 0, b.target_age, b.age)
+        label = torch.where(b.has_pair > 0, b.target_label, b.label)
+        real = b.target.detach().requires_grad_(penalize)
         real_logits, fake_logits = self._judge(self.d, b, real, age, label), self._judge(self.d, b, aged, b.target_age, b.target_label)
         loss = losses.discriminator_adversarial(real_logits, fake_logits, p.label_smoothing)
         values = {"disc": loss, "real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
@@ -240,6 +273,23 @@ class GeneratorTask:
             values["r1"] = losses.r1_penalty(real_logits, real)
             loss = loss + p.r1 * p.r1_every * values["r1"]
         self._update("discriminator", loss)
+        return values
+
+    def _feature_discriminator_step(self, b: Batch, fake: list[Tensor], real: list[Tensor], step: int) -> dict[str, Tensor]:
+        """Three kinds of examples: real faces at their age, generated ones, and real faces at an age that is not theirs."""
+        self.nets["discriminator"].train().requires_grad_(True)
+        with torch.no_grad():
+            image = self._features(b, b.image, step)[1:]
+        wrong = ((b.age - b.target_age).abs() > WRONG_AGE).float()[:, None, None]
+        real_logits = self.d(real, torch.where(b.has_pair > 0, b.target_age, b.age))
+        fake_logits, wrong_logits = self.d(fake, b.target_age), self.d(image, b.target_age)
+        values = {
+            "disc": _mean([losses.discriminator_adversarial(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]),
+            "disc_wrong": _mean([(F.softplus(x) * wrong).mean() for x in wrong_logits]),
+            "real_logit": _mean([x.mean() for x in real_logits]),
+            "fake_logit": _mean([x.mean() for x in fake_logits]),
+        }
+        self._update("discriminator", values["disc"] + values["disc_wrong"])
         return values
 
     def _update(self, name: str, loss: Tensor) -> None:
@@ -255,7 +305,8 @@ class GeneratorTask:
     @torch.no_grad()
     def sample(self, path: Path) -> None:
         """A sheet of held-out faces (rows: input, then ages ``SHEET_AGES``, then the mask at the last age)."""
-        chosen = [members[0] for members in self.held_out.identities[:8]]
+        people = self.held_out.identities
+        chosen = [people[i][0] for i in np.linspace(0, len(people) - 1, min(8, len(people))).round().astype(int)]
         pictures = np.stack([self.held_out.picture(i) for i in chosen])
         image = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1).to(self.device)
         columns, mask = [image], image[:, :1]
@@ -266,3 +317,7 @@ class GeneratorTask:
         rows = torch.stack(columns, 1).clamp(-1, 1).add(1).mul(127.5).byte().permute(0, 3, 1, 4, 2).cpu().numpy()
         sheet = rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
         cv2.imwrite(str(path), sheet[:, :, ::-1])
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return torch.stack(values).mean()

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from reaging.ages import class_weights
@@ -151,3 +152,25 @@ def test_the_discriminator_answers_for_the_asked_class_only():
     logits = d(image, torch.tensor([3, 3]))
     other = d(image, torch.tensor([3, 4]))
     assert logits.shape == (2,) and logits[0] == other[0] and logits[1] != other[1]
+
+
+def test_the_feature_discriminator_learns_which_face_fits_which_age():
+    torch.manual_seed(0)
+    judge = build_discriminator(PRESETS["tiny"], [8, 6])
+    optimizer = torch.optim.Adam(judge.parameters(), 1e-2)
+
+    def faces(age):
+        old = (age > 40).float()[:, None, None, None]
+        return [torch.rand(len(age), c, 4, 4) * 0.5 + torch.cat([old, 1 - old], 1).repeat(1, c // 2, 1, 1) for c in (8, 6)]
+
+    for _ in range(60):
+        age = torch.rand(16) * 80
+        seen = faces(age)
+        right, wrong = judge(seen, age), judge(seen, 80 - age)
+        loss = sum(F.softplus(-r).mean() + F.softplus(w).mean() for r, w in zip(right, wrong, strict=True))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    young, old = torch.full((8,), 10.0), torch.full((8,), 75.0)
+    for fits, does_not in zip(judge(faces(old), old), judge(faces(young), old), strict=True):
+        assert fits.shape == (8, 4, 4) and fits.min() > does_not.max()

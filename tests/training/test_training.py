@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -170,6 +171,52 @@ def test_frozen_nets_judge_the_output(faces, tmp_path):
     assert last < first and "identity" in log[0]
 
 
+def write_taps(path: Path) -> str:
+    """A "perceptual net" with two taps: the picture averaged over 4 and over 16 pixels."""
+    from onnx import TensorProto, helper, save
+
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["fine"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("AveragePool", ["fine"], ["coarse"], kernel_shape=[4, 4], strides=[4, 4]),
+    ]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, "i", "j"]) for name in ("fine", "coarse")]
+    graph = helper.make_graph(nodes, "taps", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])], outputs)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return str(path)
+
+
+def test_a_discriminator_on_features_shares_the_perceptual_steps_and_resumes(faces, tmp_path):
+    net = write_taps(tmp_path / "taps.onnx")
+    preset = dataclasses.replace(
+        TINY, disc="features", adv=0.05, disc_lr=1e-2, perceptual=0.2, perceptual_net=net, perceptual_crop=32, perceptual_every=2
+    )
+    run(task_on(faces, preset, 12), tmp_path / "straight", 12)
+    log = log_of(tmp_path / "straight")
+    assert ["adv" in line for line in log[:4]] == [True, False, True, False], "in the perceptual net's steps only"
+    assert all({"disc", "disc_wrong", "real_logit"} <= line.keys() for line in log if "adv" in line)
+    run(task_on(faces, preset, 12), tmp_path / "cut", 5)
+    run(task_on(faces, preset, 12), tmp_path / "cut", 12, resume=True)
+    assert log_of(tmp_path / "cut") == log
+
+
+def test_singles_and_own_ages_are_drawn_as_often_as_asked(tmp_path):
+    many, single = write_faces(tmp_path / "many"), tmp_path / "single"
+    single.mkdir()
+    lines = ["file,age,identity"]
+    for k, picture in enumerate(sorted(many.glob("*.png"))[:4]):
+        (single / f"{k}.png").write_bytes(picture.read_bytes())
+        lines.append(f"{k}.png,{20 + k},one{k}")
+    (single / "labels.csv").write_text("\n".join(lines))
+    preset = dataclasses.replace(TINY, singles=0.5, own=0.2)
+    task = GeneratorTask(preset, open_faces([many, single], preset.size), None, 10)
+    rng = torch.Generator().manual_seed(0)
+    rows = [task._example(np.random.default_rng(int(torch.randint(1 << 30, (1,), generator=rng)))) for _ in range(400)]
+    age, target_age, paired = (np.array([row[i] for row in rows]) for i in (1, 3, 4))
+    own = (age == target_age) & (paired == 1)
+    assert 0.12 < own.mean() < 0.28
+    assert 0.3 < (paired == 0).mean() < 0.5  # half are people with one picture, of whom a fifth ask for their own age
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -179,6 +226,7 @@ def test_frozen_nets_judge_the_output(faces, tmp_path):
         (["--set", "lr=nan"], "lr nan is not usable"),
         (["--set", "size=100"], "size 100 is not usable"),
         (["--set", "batch=0"], "batch 0 is not usable"),
+        (["--set", "disc=none"], "disc 'none' is unknown"),
         (["--device", "tpu"], "device 'tpu' is unknown"),
         (["--set", "age=1", "--set", "age_net=nowhere.onnx"], "nowhere.onnx is not a readable ONNX file"),
         (["--resume"], "checkpoint.pt is not there"),
