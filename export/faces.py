@@ -18,7 +18,7 @@ from ..nets.cost import count_macs, count_parameters
 from ..nets.faces import Aligner, AlignerPreset, Finder, FinderPreset
 from ..presets import preset_from_dict
 from ..training.checkpoint import load_checkpoint
-from .onnx import OPSET, fold_batch_norms, save, strip, write_card
+from .onnx import fold_batch_norms, graph_of, save, write_card
 
 TOLERANCE = 1e-4  # largest difference between ONNX Runtime and torch that is let pass
 FRAME = (256, 320)  # height, width of the finder's input for a frame of 640 x 480
@@ -75,22 +75,7 @@ def build(network: nn.Module, kind: str, size: tuple[int, int]) -> onnx.ModelPro
         names, outputs = ["crop"], ["landmarks", "face"]
         dynamic = {0: torch.export.Dim("batch", min=1, max=256)}
         example = torch.zeros(2, 3, *size)
-    program = torch.onnx.export(
-        network,
-        (example,),
-        input_names=names,
-        output_names=outputs,
-        dynamic_shapes=(dynamic,),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
-    assert program is not None  # None is the legacy exporter's answer
-    model = program.model_proto
-    strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return graph_of(network, (example,), names, outputs, (dynamic,))
 
 
 def verify(model: onnx.ModelProto, network: nn.Module, kind: str, size: tuple[int, int]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..card import ModelCard
-from .onnx import OPSET, FixedScale, complete_card, fold_batch_norms, save, torch_runner, trace, write_card
-from .verify import FP16_PSNR, Comparison, TestInputs, compare, onnx_runner, random_inputs, require
+from .onnx import OPSET, FixedScale, complete_card, fold_batch_norms, save_compared, trace
+from .verify import FP16_PSNR, Comparison, TestInputs
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 PINNED = (nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm, FixedScale)  # sums over many values: beyond what float16 adds up
@@ -64,8 +64,4 @@ def export_fp16(
     side = size or card.size[0]
     full_card = complete_card(generator, card, side, "fp16")
     model = trace(to_half(fold_batch_norms(copy.deepcopy(generator).cpu().eval())), side, opset)
-    write_card(model, full_card)
-    comparison = compare(torch_runner(generator), onnx_runner(model.SerializeToString()), inputs or random_inputs(side))
-    require(comparison, psnr=FP16_PSNR)
-    save(model, path)
-    return comparison
+    return save_compared(model, generator, full_card, path, inputs, psnr=FP16_PSNR)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -44,10 +45,22 @@ def export_onnx(
     """
     side = size or card.size[0]
     full_card = complete_card(generator, card, side, "fp32")
-    model = build_onnx(generator, side, opset)
-    write_card(model, full_card)
-    comparison = compare(torch_runner(generator), onnx_runner(model.SerializeToString()), inputs or random_inputs(side))
-    require(comparison, tolerance=FP32_TOLERANCE)
+    return save_compared(build_onnx(generator, side, opset), generator, full_card, path, inputs, tolerance=FP32_TOLERANCE)
+
+
+def save_compared(
+    model: onnx.ModelProto,
+    generator: nn.Module,
+    card: ModelCard,
+    path: str | Path,
+    inputs: TestInputs | None = None,
+    tolerance: float | None = None,
+    psnr: float | None = None,
+) -> Comparison:
+    """Writes a traced generator with its card, once ONNX Runtime's answers are close enough to torch's; raises ReagingError otherwise."""
+    write_card(model, card)
+    comparison = compare(torch_runner(generator), onnx_runner(model.SerializeToString()), inputs or random_inputs(card.size[0]))
+    require(comparison, tolerance=tolerance, psnr=psnr)
     save(model, path)
     return comparison
 
@@ -71,13 +84,26 @@ def trace(network: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:
     names, shapes = ["image", "age"], [{0: batch}, {0: batch}]
     if "source_age" in inspect.signature(network.forward).parameters:
         example, names, shapes = (*example, torch.tensor([SOURCE_AGE])), [*names, "source_age"], [*shapes, {}]
+    model = graph_of(_Float32Outputs(network).eval(), example, names, ["aged", "mask"], (tuple(shapes),), opset)
+    if "source_age" in names:
+        _give_default(model, "source_age", np.array([SOURCE_AGE], np.float32))
+        onnx.checker.check_model(model, full_check=True)
+    left = {node.op_type for node in model.graph.node} & {"BatchNormalization"}
+    assert not left, "fold_batch_norms left a BatchNormalization"
+    return model
+
+
+def graph_of(
+    network: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str], dynamic_shapes: Any, opset: int = OPSET
+) -> onnx.ModelProto:
+    """The checked graph of any network as torch exports it, without what the exporter notes about the source."""
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            _Float32Outputs(network).eval(),
+            network,
             example,
-            input_names=names,
-            output_names=["aged", "mask"],
-            dynamic_shapes=(tuple(shapes),),
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=dynamic_shapes,
             opset_version=opset,
             dynamo=True,
             external_data=False,
@@ -86,11 +112,7 @@ def trace(network: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:
     assert program is not None  # None is the legacy exporter's answer
     model = program.model_proto
     strip(model)
-    if "source_age" in names:
-        _give_default(model, "source_age", np.array([SOURCE_AGE], np.float32))
     onnx.checker.check_model(model, full_check=True)
-    left = {node.op_type for node in model.graph.node} & {"BatchNormalization"}
-    assert not left, "fold_batch_norms left a BatchNormalization"
     return model
 
 
