@@ -7,15 +7,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def generator_adversarial(fake_logits: Tensor) -> Tensor:
-    """Non-saturating logistic loss of the generator."""
-    return F.softplus(-fake_logits).mean()
+def generator_adversarial(fake_logits: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Non-saturating logistic loss of the generator; ``weight`` (0..1, like the logits) says which patches count."""
+    return _mean(F.softplus(-fake_logits), weight)
 
 
-def discriminator_adversarial(real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0) -> Tensor:
+def discriminator_adversarial(real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0, weight: Tensor | None = None) -> Tensor:
     """Logistic loss of the discriminator; ``smoothing``: the real target is 1 - smoothing (one-sided)."""
-    real = F.binary_cross_entropy_with_logits(real_logits, torch.full_like(real_logits, 1 - smoothing))
-    return real + F.softplus(fake_logits).mean()
+    real = F.binary_cross_entropy_with_logits(real_logits, torch.full_like(real_logits, 1 - smoothing), reduction="none")
+    return _mean(real, weight) + _mean(F.softplus(fake_logits), weight)
+
+
+def wrong_age(logits: Tensor, weight: Tensor) -> Tensor:
+    """Logistic loss of the discriminator on real faces at an age that is not theirs; ``weight`` 0 where it is."""
+    return _mean(F.softplus(logits), weight)
+
+
+def _mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    return values.mean() if weight is None else (values * weight).sum() / weight.sum().clamp(min=1)
 
 
 def r1_penalty(real_logits: Tensor, real: Tensor) -> Tensor:

@@ -178,9 +178,11 @@ class GeneratorTask:
 
     def _features(self, b: Batch, image: Tensor, step: int) -> list[Tensor]:
         """What the perceptual net says of images in -1..1: of a random crop, or of the whole, shrunk, in every other of its steps."""
+        return self.frozen["perceptual"]((self._view(b, image, step) + 1) * 127.5)
+
+    def _view(self, b: Batch, image: Tensor, step: int) -> Tensor:
         s, whole = self.preset.perceptual_crop, step // self.preset.perceptual_every % 2
-        view = F.interpolate(image, size=(s, s), mode="area") if s and whole else self._crop(image, s, b.crop)
-        return self.frozen["perceptual"]((view + 1) * 127.5)
+        return F.interpolate(image, size=(s, s), mode="area") if s and whole else self._crop(image, s, b.crop)
 
     def _judge(self, judge: nn.Module, b: Batch, image: Tensor, age: Tensor, label: Tensor) -> Tensor:
         if self.preset.family == "pix2pix":
@@ -201,7 +203,9 @@ class GeneratorTask:
         critic = self.nets["discriminator"].requires_grad_(False)
         aged, mask = self._generate(b.image, b.target_age, b.age, b.noise)
         terms: dict[str, tuple[float, Tensor]] = {}
-        seen, wanted = [], []  # features of the output and of the target
+        seen: list[Tensor] = []  # features of the output
+        wanted: list[Tensor] = []  # of the target
+        areas: list[Tensor] = []  # where they count
         if "perceptual" in self.frozen and step % p.perceptual_every == 0:
             seen = self._features(b, aged, step)
             with torch.no_grad():
@@ -211,8 +215,11 @@ class GeneratorTask:
         if p.disc == "features":
             adversarial = adversarial and bool(seen)
             if adversarial:
-                logits = critic(seen[1:], b.target_age)
-                terms["adv"] = (p.adv * p.perceptual_every, _mean([losses.generator_adversarial(x) for x in logits]))
+                # outside the mask an output is its input: such patches would only teach that nothing can be told apart
+                area = self._view(b, F.interpolate(b.mask, scale_factor=4.0, mode="bilinear", align_corners=False), step)
+                areas = [F.interpolate(area, size=x.shape[2:], mode="area")[:, 0] for x in seen[1:]]
+                logits = zip(critic(seen[1:], b.target_age), areas, strict=True)
+                terms["adv"] = (p.adv * p.perceptual_every, _mean([losses.generator_adversarial(x, w) for x, w in logits]))
         elif adversarial:
             terms["adv"] = (p.adv, losses.generator_adversarial(self._judge(critic, b, aged, b.target_age, b.target_label)))
         rec = p.rec if step < p.rec_epochs * self.steps_per_epoch else p.rec_late
@@ -230,7 +237,7 @@ class GeneratorTask:
             values[name] = ((picture - b.target).abs().mean((1, 2, 3)) * b.has_pair).sum() / pairs
         values["mask_mean"] = mask.mean()
         if adversarial and p.disc == "features":
-            values |= self._feature_discriminator_step(b, [s.detach() for s in seen[1:]], wanted[1:], step)
+            values |= self._feature_discriminator_step(b, [s.detach() for s in seen[1:]], wanted[1:], areas, step)
         elif adversarial:
             values |= discriminator_step(b, aged.detach(), step)
         return {k: float(v.detach()) for k, v in values.items()}
@@ -275,7 +282,9 @@ class GeneratorTask:
         self._update("discriminator", loss)
         return values
 
-    def _feature_discriminator_step(self, b: Batch, fake: list[Tensor], real: list[Tensor], step: int) -> dict[str, Tensor]:
+    def _feature_discriminator_step(
+        self, b: Batch, fake: list[Tensor], real: list[Tensor], areas: list[Tensor], step: int
+    ) -> dict[str, Tensor]:
         """Three kinds of examples: real faces at their age, generated ones, and real faces at an age that is not theirs."""
         self.nets["discriminator"].train().requires_grad_(True)
         with torch.no_grad():
@@ -283,9 +292,10 @@ class GeneratorTask:
         wrong = ((b.age - b.target_age).abs() > WRONG_AGE).float()[:, None, None]
         real_logits = self.d(real, torch.where(b.has_pair > 0, b.target_age, b.age))
         fake_logits, wrong_logits = self.d(fake, b.target_age), self.d(image, b.target_age)
+        told = zip(real_logits, fake_logits, areas, strict=True)
         values = {
-            "disc": _mean([losses.discriminator_adversarial(r, f) for r, f in zip(real_logits, fake_logits, strict=True)]),
-            "disc_wrong": _mean([(F.softplus(x) * wrong).mean() for x in wrong_logits]),
+            "disc": _mean([losses.discriminator_adversarial(r, f, weight=w) for r, f, w in told]),
+            "disc_wrong": _mean([losses.wrong_age(x, w * wrong) for x, w in zip(wrong_logits, areas, strict=True)]),
             "real_logit": _mean([x.mean() for x in real_logits]),
             "fake_logit": _mean([x.mean() for x in fake_logits]),
         }
