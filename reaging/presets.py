@@ -74,6 +74,7 @@ class Preset:
     seed: int = 0
     # augmentation
     jitter: float = 0.0  # strength 0 to 1 of the similarity jitter around the template
+    occlude: float = 0.0  # probability that a hand or a thing is painted before the face
     degrade: float = 0.0  # probability that an input is degraded as a webcam would
 
 

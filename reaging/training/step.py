@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .. import losses
 from ..ages import CLASS_STARTS, age_class
 from ..data.augment import augment_mask, augment_picture, draw_augmentation
+from ..data.occlude import cover, draw_occluder, draw_texture
 from ..data.shards import FaceSet
 from ..nets import build_discriminator, build_generator
 from ..nets.frozen import FrozenNet
@@ -131,15 +132,22 @@ class GeneratorTask:
         paired = bool(others) and self.preset.paired > 0
         j = others[int(rng.integers(len(others)))] if paired else i
         change = draw_augmentation(rng, self.preset.jitter, self.preset.degrade)
-        image = augment_picture(self.data.picture(i), change)
-        target = augment_picture(self.data.picture(j), change) if paired else image
+        pictures = {k: self.data.picture(k) for k in {i, j}}
+        mask = self.data.mask(i)
+        if self.preset.occlude and rng.random() < self.preset.occlude:  # the same thing at both ages, and nothing to change in it
+            shape = draw_occluder(rng, self.data.size)
+            texture = draw_texture(rng, self.data.picture(int(rng.integers(len(self.data)))))
+            pictures = {k: cover(picture, shape, texture) for k, picture in pictures.items()}
+            if mask is not None:
+                mask = mask * (1 - cv2.resize(shape, mask.shape[::-1], interpolation=cv2.INTER_AREA))
+        image = augment_picture(pictures[i], change)
+        target = augment_picture(pictures[j], change) if paired else image
         age = self.data.records[i].age
         if paired:
             target_age = self.data.records[j].age
         else:  # a class by chance, then a year in it
             k = int(rng.integers(len(CLASS_STARTS)))
             target_age = rng.uniform(CLASS_STARTS[k], (*CLASS_STARTS, 90)[k + 1])
-        mask = self.data.mask(i)
         quarter = self.data.size // 4
         area = np.ones((quarter, quarter), np.float32) if mask is None else augment_mask(mask, change)
         return image, np.float32(age), target, np.float32(target_age), np.float32(paired), area, np.float32(mask is not None)

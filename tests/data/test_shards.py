@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import tarfile
 
@@ -112,6 +113,20 @@ def test_the_mask_moves_with_the_picture():
         picture = cv2.resize(augment_picture(dot, change).max(-1), (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
         centers = [np.array(np.nonzero(x > x.max() / 2)).mean(1) for x in (picture, augment_mask(mask, change))]
         assert np.abs(centers[0] - centers[1]).max() < 1.0
+
+
+def test_motion_smears_along_its_way_and_dim_light_darkens():
+    dot = np.zeros((256, 256, 3), np.uint8)
+    dot[126:131, 126:131] = 255
+    still = dataclasses.replace(draw_augmentation(np.random.default_rng(3), 0.0, 0.0), flip=False, gain=np.ones(3, np.float32), gamma=1.0)
+    along = augment_picture(dot, dataclasses.replace(still, motion=(12.0, 0.0)))
+    rows, columns = (np.ptp(np.nonzero(along.max(-1) > 20)[i]) + 1 for i in (0, 1))
+    assert rows == 5 and 14 <= columns <= 18
+    assert along.sum() == pytest.approx(dot.sum(), rel=0.05), "light is smeared, not lost"
+    means = [
+        augment_picture(np.full((64, 64, 3), 200, np.uint8), draw_augmentation(np.random.default_rng(s), 0.0, 1.0)).mean() for s in range(8)
+    ]
+    assert max(means) < 175, "always degraded, always dim"
 
 
 def test_the_change_mask_holds_the_face_and_not_the_background():
