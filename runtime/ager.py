@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,8 +37,7 @@ class Ager:
         years = np.ascontiguousarray(np.broadcast_to(np.asarray(ages, np.float32), count))
         if not count:
             return Change(np.zeros((0, size, size, 3), np.float32), np.zeros((0, size, size), np.float32))
-        image = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
-        image *= 1 / 127.5
-        image -= 1
+        image = cv2.dnn.blobFromImages(list(crops), 1 / 127.5, mean=(127.5, 127.5, 127.5))
         aged, mask = self.backend.run(image, years)
-        return Change(np.ascontiguousarray((aged - image).transpose(0, 2, 3, 1)), np.ascontiguousarray(mask[:, 0]))
+        delta = np.stack([cv2.merge(list(planes)) for planes in aged - image])
+        return Change(delta, np.ascontiguousarray(mask[:, 0]))

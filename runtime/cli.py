@@ -12,22 +12,64 @@ from ..command import Command
 from ..errors import ReagingError
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from .backends.base import Backend
+    from .controls import Controls
     from .filter import FaceFilter
     from .sheet import View
     from .sinks import Sink
     from .sources import Source
+    from .sweep import Sweep
 
 DEFAULT_AGE = 70.0
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")  # as in backends, which is too slow to import for --help
+SINKS = "window, virtual, http:PORT, null, a video (.mp4), a picture (.png, .jpg) or a folder."
+
+
+class SizeType(click.ParamType):
+    """WIDTHxHEIGHT."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        sides = str(value).lower().split("x")
+        if len(sides) != 2 or not all(side.isdecimal() and 16 <= int(side) <= 16_384 for side in sides):
+            self.fail(f"{value!r} is no size: give for example 1280x720", param, ctx)
+        return int(sides[0]), int(sides[1])
+
+
+def _list_cameras(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    _import_opencv()
+    from .sources.camera import list_cameras
+
+    cameras = list_cameras()
+    for number, name in cameras:
+        click.echo(f"{number}  {name}")
+    if not cameras:
+        click.echo("no camera was found", err=True)
+    ctx.exit()
 
 
 @click.command(cls=Command)
 @click.option("--model", type=Path, help="A generator: .onnx, or .engine for TensorRT. Default: the bundled one.")
-@click.option("--source", default="camera:0", show_default=True, help="camera:N, demo, or a clip, a photo or a folder of photos.")
-@click.option("--sink", default="window", show_default=True, help="window, null, a video (.mp4), a picture (.png, .jpg) or a folder.")
+@click.option(
+    "--source",
+    default="camera:0",
+    show_default=True,
+    help="camera:NUMBER or camera:NAME, rtsp:// or http:// streams, demo, or a clip, a photo or a folder of photos.",
+)
+@click.option("--size", type=SizeType(), help="What a camera is asked for. Default: 640x480.")
+@click.option("--sink", "sinks", multiple=True, default=("window",), show_default=True, help=f"{SINKS} May be given several times.")
 @click.option("--age", metavar="YEARS", help="Years to change every face to, 0 to 100. Default: 70.")
 @click.option("--ages", metavar="LIST", help="A labelled sheet of several ages instead, such as 5,20,40,60,80; the original comes first.")
+@click.option("--sweep", metavar="FROM:TO:SECONDS", help="The age goes back and forth, such as 5:80:6s: six seconds each way.")
+@click.option(
+    "--strength", type=click.FloatRange(0, 100), metavar="PERCENT", default=100.0, help="How much of the change is shown. Default: 100."
+)
+@click.option("--mirror", is_flag=True, help="Mirror the window; what is saved or sent is never mirrored.")
 @click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="auto takes the best that works and says which."
 )
@@ -36,56 +78,133 @@ DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")  # as in backends, whi
 @click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many frames.")
 @click.option("--stats", type=Path, help="Write the times of all stages to this JSON file.")
 @click.option("--compare", is_flag=True, help="Show before and after side by side.")
+@click.option("--save-to", type=Path, default=Path(), help="Folder for what the keys r and p save. Default: this one.")
+@click.option("--list-cameras", is_flag=True, is_eager=True, expose_value=False, callback=_list_cameras, help="List the cameras and end.")
 def main(
     model: Path | None,
     source: str,
-    sink: str,
+    size: tuple[int, int] | None,
+    sinks: tuple[str, ...],
     age: str | None,
     ages: str | None,
+    sweep: str | None,
+    strength: float,
+    mirror: bool,
     device: str,
     detector: Path | None,
     threads: int,
     max_frames: int | None,
     stats: Path | None,
     compare: bool,
+    save_to: Path,
 ) -> None:
     """Changes the age of the faces in a camera's picture, a clip, or photos.
 
-    Ctrl-C ends it and keeps what has been written; in the window, q does.
+    In the window, ? shows the keys and q ends it; Ctrl-C ends it too and keeps what has been written.
     """
-    if ages is not None and (compare or age is not None):
-        raise click.UsageError("--ages shows the original beside every age: give neither --age nor --compare with it")
+    _check_options(sinks, age, ages, sweep, compare, mirror)
     from contextlib import ExitStack
 
     from ..ages import parse_age
+    from .sweep import parse_sweep
 
+    swept = None if sweep is None else parse_sweep(sweep)
     years = DEFAULT_AGE if age is None else parse_age(age)
     columns = [parse_age(part) for part in ages.split(",")] if ages is not None else []
     _import_opencv()
     from .live import interrupts
-    from .sinks import open_sink
-    from .sources import audio_file, open_source
+    from .sources import open_source
 
     with ExitStack() as stack:
-        origin = open_source(source)
+        origin = open_source(source, size, lambda text: click.echo(text, err=True))
         stack.callback(origin.close)
-        _check_target(source, origin, sink, max_frames, stats)
+        for sink in sinks:
+            _check_target(source, origin, sink, max_frames, stats)
         stop = stack.enter_context(interrupts())
-        output = stack.enter_context(open_sink(sink, origin.fps, audio_from=audio_file(source, origin)))
+        outputs = {sink: _open_output(sink, source, origin, stack) for sink in sinks if sink != "window"}
+        if "window" in sinks:
+            _check_window(save_to)
         backend, says = _open_backend(model, device, threads)
         face_filter = _open_filter(backend, years, detector)
+        face_filter.strength = strength / 100
+        controls = _open_controls(face_filter, _view(face_filter, columns, compare), swept, mirror, origin)
+        controls.interrupted = stop.is_set
+        if "window" in sinks:
+            outputs["window"] = stack.enter_context(_window(controls, origin, save_to))
+        output = _all(outputs)
         click.echo(says, err=True)
-        frames, seconds = _play(origin, face_filter, _view(face_filter, columns, compare), output, max_frames, stop)
+        frames, seconds = _play(origin, face_filter, controls, output, max_frames, stop)
     _report(face_filter, frames, seconds, device=backend.device, backend=type(backend).__name__, stats=stats)
     _say(origin, output, face_filter, frames)
     if stop.is_set():
-        click.echo(f"interrupted: {frames} frames are kept in {sink}", err=True)
+        kept = [sink for sink in sinks if sink not in ("window", "null") and not sink.startswith(("virtual", "http:"))]
+        click.echo(f"interrupted: {frames} frames" + (f" are kept in {', '.join(kept)}" if kept else ""), err=True)
         raise SystemExit(130)
+
+
+def _check_options(sinks: tuple[str, ...], age: str | None, ages: str | None, sweep: str | None, compare: bool, mirror: bool) -> None:
+    """UsageError for options that say different things."""
+    if ages is not None and (compare or age is not None or sweep is not None):
+        raise click.UsageError("--ages shows the original beside every age: give neither --age nor --sweep nor --compare with it")
+    if sweep is not None and age is not None:
+        raise click.UsageError("--sweep changes the age all the time: give no --age with it")
+    if mirror and "window" not in sinks:
+        raise click.UsageError("--mirror is the window's: add --sink window")
+    if len(set(sinks)) < len(sinks):
+        raise click.UsageError("the same --sink is given twice")
+
+
+def _open_output(sink: str, source: str, origin: Source, stack: ExitStack) -> Sink:
+    """A sink other than the window, entered; says where it is to be found."""
+    from .sinks import open_sink
+    from .sinks.virtual import VirtualCamera
+    from .sinks.web import Web
+    from .sources import audio_file
+
+    output = stack.enter_context(open_sink(sink, origin.fps, audio_from=audio_file(source, origin), size=origin.size))
+    if isinstance(output, Web):
+        click.echo(f"serving {output.url} (the picture alone: {output.url}stream)", err=True)
+    if isinstance(output, VirtualCamera):
+        click.echo(f"virtual camera: {output.device}", err=True)
+    return output
+
+
+def _check_window(save_to: Path) -> None:
+    """Refuses the window before anything slow is done."""
+    from .sinks.window import check_display
+
+    check_display()
+    if not save_to.is_dir():
+        raise ReagingError(f"there is no folder {save_to}", "an existing folder", "create it, or choose another --save-to")
+
+
+def _open_controls(face_filter: FaceFilter, view: View, sweep: Sweep | None, mirror: bool, origin: Source) -> Controls:
+    from .controls import Controls
+
+    controls = Controls(face_filter, view, sweep, mirror)
+    if origin.live:
+        controls.notice = lambda: origin.note
+    return controls
+
+
+def _window(controls: Controls, origin: Source, save_to: Path) -> Sink:
+    from .sinks.keep import Keep
+    from .sinks.window import Window
+
+    return Window(controls, Keep(controls, save_to, origin.fps), paced=not origin.live, held=origin.still)
+
+
+def _all(outputs: dict[str, Sink]) -> Sink:
+    """One sink for all that are open; the window's comes first, since somebody waits for it."""
+    from .sinks.several import Several
+
+    ordered = sorted(outputs, key=lambda name: name != "window")
+    return outputs[ordered[0]] if len(ordered) == 1 else Several([outputs[name] for name in ordered])
 
 
 def _say(origin: Source, output: Sink, face_filter: FaceFilter, frames: int) -> None:
     """What the user should know of a run that came to its end; ReagingError where pictures were left out."""
-    for note in (origin.note, output.note):
+    for note in ("" if origin.live else origin.note, output.note):  # a camera has said its own already
         if note:
             click.echo(note, err=True)
     if not face_filter.faces_seen:

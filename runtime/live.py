@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from itertools import islice
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +19,7 @@ from .sources import Shot, Source
 
 T = TypeVar("T")
 AHEAD = 2  # frames of a file that are decoded in advance
+DRIFT = 1e-4  # by how much a source's clock may be slower than ours
 PATIENCE = 0.1  # seconds between two looks at whether to stop
 
 
@@ -130,6 +132,30 @@ def interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+class _Clock:
+    """How old a live source's frames are.
+
+    A source counts from a start of its own, so the arrival that came soonest after its time stamp counts as one without delay.
+    """
+
+    def __init__(self) -> None:
+        self._lag, self._arrived, self._stamp = math.inf, 0.0, -math.inf
+
+    def watch(self, shots: Iterable[Shot]) -> Generator[Shot, None, None]:
+        """The same shots; runs in the thread that captures them."""
+        for shot in shots:
+            now = perf_counter()
+            if shot.time < self._stamp:  # the source was opened anew
+                self._lag = math.inf
+            drifted = self._lag + DRIFT * (now - self._arrived)
+            self._lag, self._arrived, self._stamp = min(drifted, now - shot.time), now, shot.time
+            yield shot
+
+    def age(self, shot: Shot) -> float:
+        """Seconds since the shot's time stamp."""
+        return max(0.0, perf_counter() - shot.time - self._lag)
+
+
 def play(
     source: Source,
     face_filter: FaceFilter,
@@ -141,17 +167,23 @@ def play(
 ) -> int:
     """Runs the source through ``view`` into the sink and returns the number of frames written; times go to the filter's stages.
 
-    Stage ``frame`` is view plus sink for each frame, without waiting for the source.  ``tick`` is called after every frame.
+    Of a live source the newest frame is taken, and the generator's changes are carried forward, so that no frame waits for it; of a file
+    every frame is taken, in order.  Stage ``frame`` is view plus sink for each frame, without waiting for the source; ``delay``, of live
+    sources, is from the frame's time stamp until the sink has it.  ``tick`` is called after every frame.
     """
-    views = _views(newest(source) if source.live else ahead(islice(source, max_frames)), face_filter, view, source.still)
+    clock = _Clock()
+    shots = newest(clock.watch(source)) if source.live else ahead(islice(source, max_frames))
+    views = _views(shots, face_filter, view, source.still)
     count = 0
-    with closing(newest(views) if source.live else views) as shown:
+    with face_filter.carrying() if source.live else nullcontext(), closing(newest(views) if source.live else views) as shown:
         for shot, seconds in islice(shown, max_frames):
             start = perf_counter()
             sink.write(*shot)
             writing = perf_counter() - start
             face_filter.stages.add("sink", writing)
             face_filter.stages.add("frame", seconds + writing)
+            if source.live:
+                face_filter.stages.add("delay", clock.age(shot))
             count += 1
             tick()
             if sink.closed or (stop is not None and stop.is_set()):

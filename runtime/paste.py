@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -16,6 +19,24 @@ from .sources.base import Frame
 # which a sigmoid's tail must not touch; above the second the change counts in full, and between them it fades in.
 OUTSIDE, INSIDE = 0.02, 0.10
 FEATHER = 1 / 16  # of the crop's side: the width over which the change fades to zero at the crop's border
+STRIP = 32  # rows that are warped and added at once: what stays in the processor's cache takes two thirds of the time
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom, the latter two just outside
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """One face's change, ready to be added wherever the face is: ``values`` float32 [S, S, 4] are blue, green and red in gray levels of the
+    frame, weighted already, and the weight 0..1 itself."""
+
+    values: Floats
+
+    @cached_property
+    def used(self) -> Box | None:
+        """Where in the crop the weight is not 0; None where it is nowhere."""
+        there = self.values[..., 3] > 0
+        columns, rows = np.flatnonzero(there.any(0)), np.flatnonzero(there.any(1))
+        return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(columns) else None
 
 
 @cache
@@ -32,6 +53,14 @@ def paste_weight(mask: Floats) -> Floats:
     return np.clip((mask - OUTSIDE) / (INSIDE - OUTSIDE), 0, 1) * border_feather(len(mask))
 
 
+def patch(delta: Floats, mask: Floats) -> Patch:
+    """One face's delta [S, S, 3] RGB (2 is from black to white) and mask [S, S] as they are pasted."""
+    weight = paste_weight(mask)
+    levels = weight * 127.5
+    # OpenCV's fourth channel is 1 where there was none
+    return Patch(cv2.multiply(cv2.cvtColor(delta, cv2.COLOR_RGB2BGRA), cv2.merge([levels, levels, levels, weight])))
+
+
 def paste(frame: Frame, change: Change, matrices: ArrayLike) -> Frame:
     """A new frame, uint8 [H, W, 3] BGR, with N changes added.
 
@@ -42,65 +71,69 @@ def paste(frame: Frame, change: Change, matrices: ArrayLike) -> Frame:
     every = np.asarray(matrices, np.float64).reshape(-1, 2, 3)
     if len(every) != len(change.delta):
         raise ValueError(f"{len(every)} matrices for {len(change.delta)} changes")
-    if not len(every):
+    return paste_patches(frame, [patch(*one) for one in zip(change.delta, change.mask, strict=True)], every, [1.0] * len(every))
+
+
+def paste_patches(frame: Frame, patches: Sequence[Patch], matrices: Sequence[Floats] | Floats, gains: Sequence[float]) -> Frame:
+    """The same of patches, and of each so much as its gain in 0..1 says."""
+    placed = []
+    for one, matrix, gain in zip(patches, matrices, gains, strict=True):
+        fitting, fitted = _shrink(one, np.asarray(matrix, np.float64))
+        region = _region(fitting, fitted, frame.shape[0], frame.shape[1])
+        if region is not None and gain > 0:
+            placed.append((fitting.values, fitted, region, gain))
+    if not placed:
         return frame
     out = frame.copy()
-    taken = np.zeros(frame.shape[:2], np.float32) if len(every) > 1 else None
-    for delta, mask, matrix in zip(change.delta, change.mask, every, strict=True):
-        _add(out, delta, paste_weight(mask), matrix, taken)
+    together = any(_meet(a[2], b[2]) for i, a in enumerate(placed) for b in placed[:i])
+    taken = np.zeros(frame.shape[:2], np.float32) if together else None
+    for values, matrix, region, gain in placed:
+        _add(out, values, matrix, region, gain, taken)
     return out
 
 
-def _add(out: Frame, delta: Floats, weight: Floats, matrix: NDArray[np.float64], taken: Floats | None) -> None:
-    """Adds one change in place."""
-    delta, weight, matrix = _shrink(delta, weight, matrix)
-    region = _region(weight, matrix, out.shape[0], out.shape[1])
-    if region is None:
-        return
-    x0, y0, x1, y1 = region
-    local = matrix.copy()
-    local[:, 2] += matrix[:, :2] @ (x0, y0)
-    gray = delta[..., ::-1] * (weight * 127.5)[..., None]  # BGR, in gray levels of the frame
-    moved = _warp(gray, local, (x1 - x0, y1 - y0))
-    if taken is not None:
-        rest = 1 - taken[y0:y1, x0:x1]
-        moved *= rest[..., None]
-        taken[y0:y1, x0:x1] += rest * _warp(weight, local, (x1 - x0, y1 - y0))
-    part = out[y0:y1, x0:x1]
-    cv2.add(part, moved, dst=part, dtype=cv2.CV_8U)  # rounds and saturates
-
-
-def _warp(values: Floats, crop_from_frame: NDArray[np.float64], size: tuple[int, int]) -> Floats:
+def _add(out: Frame, values: Floats, matrix: NDArray[np.float64], region: Box, gain: float, taken: Floats | None) -> None:
+    """Adds one change in place; ``taken`` [H, W] is the weight that others have had already, where faces overlap."""
+    left, top, right, bottom = region
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(values, crop_from_frame, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    for y in range(top, bottom, STRIP):
+        local = matrix.copy()
+        local[:, 2] += matrix[:, :2] @ (left, y)
+        part = out[y : min(y + STRIP, bottom), left:right]
+        moved: Floats = cv2.warpAffine(values, local, part.shape[1::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT)
+        if gain != 1:
+            moved *= gain
+        if taken is not None:
+            had = taken[y : y + len(part), left:right]
+            moved *= (1 - had)[..., None]
+            had += moved[..., 3]
+        cv2.add(part, cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), dst=part, dtype=cv2.CV_8U)  # rounds and saturates
 
 
-def _shrink(delta: Floats, weight: Floats, matrix: NDArray[np.float64]) -> tuple[Floats, Floats, NDArray[np.float64]]:
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _shrink(fine: Patch, matrix: NDArray[np.float64]) -> tuple[Patch, NDArray[np.float64]]:
     """A crop much finer than the frame is averaged down first: sampling it as it is would alias."""
-    fine = int(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if fine < 2:
-        return delta, weight, matrix
-    size = max(1, len(weight) // fine)
-    scale = size / len(weight)
-    smaller = matrix * scale
-    smaller[:, 2] += (scale - 1) / 2  # pixel centers are at integers
-    side = (size, size)
-    return (
-        cv2.resize(delta, side, interpolation=cv2.INTER_AREA),
-        cv2.resize(weight, side, interpolation=cv2.INTER_AREA),
-        smaller,
-    )
+    ratio, side = int(np.hypot(matrix[0, 0], matrix[1, 0])), len(fine.values)
+    if ratio < 2:
+        return fine, matrix
+    size = max(1, side // ratio)
+    smaller = matrix * (size / side)
+    smaller[:, 2] += (size / side - 1) / 2  # pixel centers are at integers
+    return Patch(cv2.resize(fine.values, (size, size), interpolation=cv2.INTER_AREA).reshape(size, size, 4)), smaller
 
 
-def _region(weight: Floats, matrix: NDArray[np.float64], height: int, width: int) -> tuple[int, int, int, int] | None:
-    """The part x0, y0, x1, y1 of the frame that a change can reach; None where that is empty."""
-    used = weight > 0
-    columns, rows = np.flatnonzero(used.any(0)), np.flatnonzero(used.any(1))
-    if not len(columns) or abs(np.linalg.det(matrix[:, :2])) < 1e-9:
+def _region(placed: Patch, matrix: NDArray[np.float64], height: int, width: int) -> Box | None:
+    """The part of the frame that a change can reach; None where that is empty."""
+    used = placed.used
+    (a, b, _), (c, d, _) = matrix
+    if used is None or abs(a * d - b * c) < 1e-9:
         return None
-    left, right, top, bottom = columns[0] - 1, columns[-1] + 1, rows[0] - 1, rows[-1] + 1
-    corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)], np.float64)
-    in_frame = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-    low = np.maximum(np.floor(in_frame.min(0)), 0).astype(int)
-    high = np.minimum(np.ceil(in_frame.max(0)) + 1, (width, height)).astype(int)
-    return None if (high <= low).any() else (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    back = cv2.invertAffineTransform(matrix)
+    corners = [back @ (x, y, 1) for x in (used[0] - 1, used[2]) for y in (used[1] - 1, used[3])]
+    xs, ys = zip(*corners, strict=True)
+    left, top = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
+    right, bottom = min(width, math.ceil(max(xs)) + 1), min(height, math.ceil(max(ys)) + 1)
+    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-STAGES = ("frame", "find", "align", "infer", "paste", "sink")
+STAGES = ("frame", "find", "align", "infer", "paste", "sink", "delay")
 PERCENTILES = (50, 90, 95, 99)
+KEPT = 20_000  # durations of each stage that count: a filter that runs for days does not grow
+RECENT = 1.0  # seconds that a display averages over
 
 
 class Stages:
-    """Durations by stage.  ``find`` counts the frames on which the finder ran, ``infer`` and ``paste`` those that have a face."""
+    """Durations by stage; any thread may add to them.
+
+    ``find`` counts the frames on which the finder ran, ``infer`` the runs of the generator, ``paste`` the frames that have a face,
+    ``delay`` those of a live source: from the frame's time stamp until it was shown.
+    """
 
     def __init__(self) -> None:
-        self._seconds: dict[str, list[float]] = {name: [] for name in STAGES}
+        self._seconds: dict[str, deque[float]] = {name: deque(maxlen=KEPT) for name in STAGES}
+        self._latest: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=256) for name in STAGES}  # when, how long
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
@@ -26,15 +34,38 @@ class Stages:
         self.add(stage, time.perf_counter() - start)
 
     def add(self, stage: str, seconds: float) -> None:
+        """One more duration of a stage, which ends now."""
         self._seconds[stage].append(seconds)
+        self._latest[stage].append((time.perf_counter(), seconds))
+
+    def count(self, stage: str) -> int:
+        """How often the stage ran, up to 20,000."""
+        return len(self._seconds[stage])
+
+    def recent(self, stage: str) -> float:
+        """Mean in milliseconds over the last second; 0 where the stage did not run in it."""
+        since = time.perf_counter() - RECENT
+        lasted = [seconds for when, seconds in list(self._latest[stage]) if when >= since]
+        return 1000 * sum(lasted) / len(lasted) if lasted else 0.0
+
+    def rate(self, stage: str) -> float:
+        """How often in a second the stage ran of late; 0 where it ran less than twice in the last second."""
+        since = time.perf_counter() - RECENT
+        times = [when for when, _ in list(self._latest[stage]) if when >= since]
+        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that were shown of late."""
+        return self.rate("frame")
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """{stage: {"p50", "p90", "p95", "p99"}} in milliseconds, of the stages that ran."""
+        """{stage: {"p50", "p90", "p95", "p99"}} in milliseconds, of the stages that ran, over the last 20,000 durations of each."""
         return {
             stage: {
                 f"p{p}": round(float(value) * 1000, 3) for p, value in zip(PERCENTILES, np.percentile(seconds, PERCENTILES), strict=True)
             }
-            for stage, seconds in self._seconds.items()
+            for stage, seconds in ((name, list(durations)) for name, durations in self._seconds.items())
             if seconds
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from .face import Face, Picture, Points
@@ -57,8 +58,8 @@ class FaceAligner:
     def _both_ways(self, crops: Picture) -> tuple[Points, Points]:
         """The network's answers for crops [N, S, S, 3], averaged over each crop and its mirror image: steadier than one look, and a network
         of twice the size would cost as much."""
-        both = np.concatenate([crops, crops[:, :, ::-1]]).transpose(0, 3, 1, 2).astype(np.float32)
-        points, logits = self.session.run(None, {self.input: np.ascontiguousarray(both / 127.5 - 1)})
+        pictures = cv2.dnn.blobFromImages(list(crops), 1 / 127.5, mean=(127.5, 127.5, 127.5))
+        points, logits = self.session.run(None, {self.input: np.concatenate([pictures, pictures[..., ::-1]])})
         count = len(crops)
         mirrored = points[count:, MIRRORED] * np.array([-1, 1], np.float32)
         return (points[:count] + mirrored) / 2, (logits[:count] + logits[count:]) / 2

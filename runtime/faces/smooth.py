@@ -18,7 +18,7 @@ class OneEuro:
     face as a whole, so that its points do not drift against each other.
     """
 
-    def __init__(self, cutoff: float = 1.5, speed_gain: float = 6.0, speed_cutoff: float = 2.0):
+    def __init__(self, cutoff: float = 0.5, speed_gain: float = 8.0, speed_cutoff: float = 8.0):
         self.cutoff, self.speed_gain, self.speed_cutoff = cutoff, speed_gain, speed_cutoff
         self.points: NDArray[np.float64] | None = None
         self.velocity = np.zeros(2)

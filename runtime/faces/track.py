@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .face import Face, Picture
+import numpy as np
+
+from .face import Face, Picture, Points
 from .find import overlap
+from .identity import Identities
 from .smooth import OneEuro
 from .template import face_box
 
@@ -15,6 +18,7 @@ Aligner = Callable[[Picture, list[Face]], list[Face]]
 
 CONVINCING = 0.9  # the aligner's score that opens a track; to go on, its own threshold is enough
 SAME = 0.3  # overlap from which two boxes are of one face
+ONE = 0.4  # eye distances between the landmarks of two tracks, below which they ran into one face
 MISSES = 3  # finder runs in a row that may miss a face which the aligner still sees (a hand before it, a turned head)
 
 
@@ -41,9 +45,9 @@ class FaceTracker:
     def reset(self) -> None:
         """Forgets every face: the next frame has nothing to do with the last."""
         self._tracks: list[_Track] = []
+        self._identities = Identities()
         self._since = 0  # frames since the finder ran
         self._lost = True
-        self._next = 0
 
     def find(self, frame: Picture) -> bool:
         """Runs the finder on a frame [H, W, 3] BGR where it is due; returns whether it ran."""
@@ -58,9 +62,10 @@ class FaceTracker:
         """All faces of the frame at a time in seconds, each with its landmarks and the number of its track, oldest track first."""
         if self.aligner is not None:
             self._align(frame, self.aligner)
+        named = self._identities(frame, [track.face for track in self._tracks], time_s, renew=self._since == 0)
         faces = []
-        for track in self._tracks:
-            face = track.face
+        for track, face in zip(self._tracks, named, strict=True):
+            track.face = face
             if self.smooth:
                 landmarks = track.smooth(face.landmarks, time_s)
                 face = Face(face_box(landmarks), landmarks, face.score, face.track)
@@ -79,8 +84,7 @@ class FaceTracker:
             if i in matched:
                 track.misses = 0
                 if self.aligner is None:
-                    face = found[matched[i]]
-                    track.face = Face(face.box, face.landmarks, face.score, track.face.track)
+                    track.face = replace(found[matched[i]], track=track.face.track)
             else:
                 track.misses += 1
             if track.misses <= (MISSES if self.aligner is not None else 0):
@@ -88,26 +92,30 @@ class FaceTracker:
         for j, face in enumerate(found):
             # a face that overlaps one track but was matched to another is that track's shadow, not a new face
             if j not in matched.values() and all(overlap(face.box, track.face.box) < SAME for track in kept):
-                kept.append(_Track(Face(face.box, face.landmarks, face.score, self._next)))
-                self._next += 1
+                kept.append(_Track(replace(face, track=-1)))
         self._tracks = kept
 
     def _align(self, frame: Picture, aligner: Aligner) -> None:
         """Brings every track to this frame, and drops those that show no face any more."""
-        faces = [track.face for track in self._tracks]
-        fresh = {track.face.track for track in self._tracks if track.fresh}
+        places = [replace(track.face, track=i) for i, track in enumerate(self._tracks)]  # the aligner keeps a face's number
+        fresh = [face for face, track in zip(places, self._tracks, strict=True) if track.fresh]
         if fresh:  # from rough landmarks the aligner needs two looks
-            known = [face for face in faces if face.track not in fresh]
-            faces = known + aligner(frame, [face for face in faces if face.track in fresh])
-        aligned = {face.track: face for face in (aligner(frame, faces) if faces else [])}
+            places = [face for face, track in zip(places, self._tracks, strict=True) if not track.fresh] + aligner(frame, fresh)
+        aligned = {face.track: face for face in (aligner(frame, places) if places else [])}
         kept: list[_Track] = []
-        for track in self._tracks:
-            face = aligned.get(track.face.track)
+        for i, track in enumerate(self._tracks):
+            face = aligned.get(i)
             if face is None or (track.fresh and face.score < CONVINCING):
                 self._lost |= not track.fresh  # a mistake of the finder is no reason to ask it again at once
                 continue
-            if any(overlap(face.box, other.face.box) > 0.5 for other in kept):
-                continue  # two tracks ran into one face
-            track.face, track.fresh = face, False
+            if any(_apart(face.landmarks, other.face.landmarks) < ONE for other in kept):
+                continue
+            track.face, track.fresh = replace(face, track=track.face.track), False
             kept.append(track)
         self._tracks = kept
+
+
+def _apart(first: Points, second: Points) -> float:
+    """Mean distance of two faces' landmarks in eye distances of the larger."""
+    eyes = max(float(np.hypot(*(points[1] - points[0]))) for points in (first, second))
+    return float(np.hypot(*(first - second).T).mean()) / max(eyes, 1e-6)

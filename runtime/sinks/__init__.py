@@ -10,10 +10,11 @@ from .base import Null, Sink
 __all__ = ["Sink", "open_sink"]
 
 
-def open_sink(target: str, fps: float = 30.0, *, audio_from: Path | None = None) -> Sink:
-    """``window``, ``null``, a video (.mp4, .mov, .mkv), a picture, or an existing folder.
+def open_sink(target: str, fps: float = 30.0, *, audio_from: Path | None = None, size: tuple[int, int] = (640, 480)) -> Sink:
+    """``window``, ``null``, ``virtual`` (a camera), ``http:PORT``, a video (.mp4, .mov, .mkv), a picture, or an existing folder.
 
-    ``fps`` and ``audio_from`` (a file whose sound is copied) matter to videos only; a video's size is that of its first frame.
+    ``fps`` matters to videos and virtual cameras, ``audio_from`` (a file whose sound is copied) to videos; ``size`` (width, height) to
+    virtual cameras: a video's size is that of its first frame.
     Raises ReagingError where the target cannot be written or there is no display.
     """
     if target == "null":
@@ -22,6 +23,14 @@ def open_sink(target: str, fps: float = 30.0, *, audio_from: Path | None = None)
         from .window import Window
 
         return Window()
+    if target == "virtual" or target.startswith("virtual:"):
+        from .virtual import VirtualCamera
+
+        return VirtualCamera(size, fps, target.partition(":")[2] or None)
+    if target.startswith("http:"):
+        from .web import open_web
+
+        return open_web(target)
     path = Path(target)
     from . import picture, video
 
@@ -33,6 +42,6 @@ def open_sink(target: str, fps: float = 30.0, *, audio_from: Path | None = None)
         return picture.Picture(path)
     raise ReagingError(
         f"cannot write to {target}",
-        "window, null, an existing folder, or a file ending in " + ", ".join((*video.SUFFIXES, *picture.SUFFIXES)),
+        "window, virtual, http:PORT, null, an existing folder, or a file ending in " + ", ".join((*video.SUFFIXES, *picture.SUFFIXES)),
         "create the folder first, or choose another ending",
     )

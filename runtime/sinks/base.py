@@ -13,8 +13,15 @@ from ..sources.base import Frame
 class Sink(Protocol):
     """Takes frames; used in a ``with`` statement, whose end makes the output whole, or removes it where an error ended it."""
 
-    closed: bool  # the user wants no more frames
-    note: str  # what the user should know of the output (no sound, another codec); empty where all is as asked
+    @property
+    def closed(self) -> bool:
+        """The user wants no more frames."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What the user should know of the output (no sound, another codec); empty where all is as asked."""
+        ...
 
     def write(self, frame: Frame, time: float, name: str) -> None:
         """frame uint8 [H, W, 3] BGR, its time in seconds, and its name (a file name in a folder)."""

@@ -11,20 +11,21 @@ from ...errors import ReagingError
 from ...files import whole_file
 from ..sources.base import Frame
 from .base import check_place
+from .synthetic import marked
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
 
 
 def encode(frame: Frame, suffix: str) -> bytes:
-    """The bytes of a picture file; ReagingError where OpenCV refuses the frame's size in that format."""
+    """The bytes of a picture file, marked as synthetic; ReagingError where OpenCV refuses the frame's size in that format."""
     try:
         done, data = cv2.imencode(suffix, frame, QUALITY.get(suffix, []))
     except cv2.error:
         done = False
     if not done:
         raise ReagingError(f"{frame.shape[1]}x{frame.shape[0]} pixels do not fit into {suffix}", "a smaller picture", "write a .png")
-    return bytes(data)
+    return marked(data.tobytes(), suffix)
 
 
 class Picture:

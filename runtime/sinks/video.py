@@ -1,10 +1,12 @@
 """Video files: H.264 in MP4 through PyAV where it is installed, else MPEG-4 through OpenCV.
 
 Both write beside the file and rename at the end, and both end properly when the user stops them, so what has its name is playable.
+While PyAV writes, NAME.recording-PID.mp4 grows beside it in fragments: killed at any moment, it is playable up to the last second.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from contextlib import ExitStack, suppress
@@ -19,6 +21,7 @@ from ...errors import ReagingError
 from ...files import whole_file
 from ..sources.base import ACCURATE, Frame
 from .base import check_place
+from .synthetic import COMMENT, mark_video
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 TICKS = 90_000  # a second in the time base of MPEG
@@ -33,8 +36,20 @@ def even(frame: Frame) -> Frame:
     return cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE) if height % 2 or width % 2 else frame
 
 
+FRAGMENTS = {  # what is on the disk plays: every quarter of a second is whole for itself and handed to the system at once
+    "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "250000",
+}
+CLUSTERS = {"cluster_time_limit": "200"}  # the same in Matroska
+AT_ONCE = {"flush_packets": "1", "max_interleave_delta": "500000"}
+X264 = {"crf": "18", "preset": "veryfast", "tune": "zerolatency"}  # nothing waits in the encoder, to be lost with it
+
+
 class PyAvVideo:
-    """H.264 with the source's own frame times, and its sound."""
+    """H.264 with the source's own frame times, and its sound.
+
+    With sound the times are the sound's; without, they count from the first frame, since a camera's clock started earlier.
+    """
 
     closed = False
 
@@ -44,22 +59,28 @@ class PyAvVideo:
         self._av, self._fps, self._last = av, fps, -1
         self.note = ""
         self._video: Any = None
+        self._zero: float | None = None if audio_from is None else 0.0
         self._sound: _Sound | None = None
         self._audio_from = audio_from
         check_place(path)
+        self._path, self._growing = path, path.with_name(f"{path.stem}.recording-{os.getpid()}{path.suffix}")
         with ExitStack() as stack:
-            part = stack.enter_context(whole_file(path))
-            self._container = av.open(str(part), "w", options={"movflags": "+faststart"} if path.suffix != ".mkv" else {})
+            self._part = stack.enter_context(whole_file(path))
+            stack.callback(self._growing.unlink, missing_ok=True)
+            self._container = av.open(str(self._growing), "w", options=AT_ONCE | (CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS))
+            self._container.metadata["comment"] = COMMENT
             self._stack = stack.pop_all()
 
     def write(self, frame: Frame, time: float, name: str) -> None:
         """Encodes a frame; its time must lie after the last one's."""
         frame = even(frame)
+        if self._zero is None:
+            self._zero = time
         if self._video is None:
             self._start(frame)
         picture = self._av.VideoFrame.from_ndarray(frame, "bgr24")
         picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", interpolation=ACCURATE)
-        self._last = max(self._last + 1, round(time * TICKS))
+        self._last = max(self._last + 1, round((time - self._zero) * TICKS))
         picture.pts, picture.time_base = self._last, Fraction(1, TICKS)
         self._container.mux(self._video.encode(picture))
         if self._sound:
@@ -74,7 +95,8 @@ class PyAvVideo:
         context.time_base = Fraction(1, TICKS)
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
-        stream.options = {"crf": "18", "preset": "veryfast"} if encoder == "libx264" else {"qscale": "3"}
+        context.gop_size = max(1, round(2 * self._fps))
+        stream.options = X264 if encoder == "libx264" else {"qscale": "3"}
         self._video = stream
         if self._audio_from:
             self._sound, self.note = _open_sound(self._av, self._audio_from, self._container)
@@ -87,6 +109,7 @@ class PyAvVideo:
             self._sound.copy_until(self._last / TICKS + 1 / self._fps)
             self._sound.close()
         self._container.close()
+        settle(self._growing, self._part)
 
     def __enter__(self) -> PyAvVideo:
         return self
@@ -99,6 +122,29 @@ class PyAvVideo:
             with suppress(OSError, ValueError):  # FFmpeg's errors; the one that is under way says more
                 self._container.close()
             raise error
+
+
+def settle(growing: Path, part: Path) -> None:
+    """Writes a file of fragments again as one that starts with its index, as players on the web want.
+
+    Where that fails, for want of room or because a codec asks for more, the fragments stay as they are: they play too.
+    """
+    import av
+
+    if growing.suffix.lower() != ".mkv":
+        try:
+            with av.open(str(growing)) as source, av.open(str(part), "w", options={"movflags": "+faststart"}) as out:
+                out.metadata.update(source.metadata)
+                streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}
+                for packet in source.demux():
+                    if packet.dts is not None:
+                        packet.stream = streams[packet.stream.index]
+                        out.mux(packet)
+            mark_video(part)
+            return
+        except (OSError, ValueError):  # no room for a second copy, for one
+            part.unlink(missing_ok=True)
+    growing.replace(part)
 
 
 class _Sound:
@@ -134,27 +180,31 @@ def _open_sound(av: Any, path: Path, output: Any) -> tuple[_Sound | None, str]:
 
 
 class OpenCvVideo:
-    """MPEG-4 part 2 at a constant rate; the sound is added by ffmpeg where that is installed."""
+    """MPEG-4 part 2 at a constant rate, to which frames are repeated or left out; the sound is added by ffmpeg where that is installed."""
 
     closed = False
 
     def __init__(self, path: Path, fps: float, audio_from: Path | None):
         self._fps, self._audio_from = fps, audio_from
         self._writer: cv2.VideoWriter | None = None
+        self._zero, self._written = 0.0, 0
         self.note = "written as MPEG-4 part 2: for H.264 pip install 'reaging[video]'"
         check_place(path)
         self._stack = ExitStack()
         self._part = self._stack.enter_context(whole_file(path))
 
     def write(self, frame: Frame, time: float, name: str) -> None:
-        """Encodes a frame; the time is not used."""
+        """Encodes the frame as often as its time asks for: a slow camera's twice, a fast one's perhaps not at all."""
         frame = even(frame)
         if self._writer is None:
+            self._zero = time
             size = (frame.shape[1], frame.shape[0])
             self._writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
             if not self._writer.isOpened():
                 raise ReagingError("OpenCV cannot write this video", "an encoder for mp4v", "pip install 'reaging[video]'")
-        self._writer.write(frame)
+        for _ in range(round((time - self._zero) * self._fps) + 1 - self._written):
+            self._writer.write(frame)
+            self._written += 1
 
     def _finish(self) -> None:
         if self._writer is None:
@@ -162,6 +212,7 @@ class OpenCvVideo:
         self._writer.release()
         if self._audio_from:
             self.note += "; " + add_sound(self._part, self._audio_from)
+        mark_video(self._part)
 
     def __enter__(self) -> OpenCvVideo:
         return self

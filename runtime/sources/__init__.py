@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ...errors import ReagingError
 from .base import Shot, Source
 
 __all__ = ["Shot", "Source", "audio_file", "open_source"]
 
 
-def open_source(name: str) -> Source:
-    """``camera:0``, ``demo`` (the bundled clip), or the path of a clip, a photo or a folder of photos.
+def open_source(name: str, size: tuple[int, int] | None = None, say: Callable[[str], None] = lambda text: None) -> Source:
+    """``camera:0``, ``camera:NAME``, a URL (rtsp, http), ``demo`` (the bundled clip), or the path of a clip, a photo or a folder.
 
+    ``size`` (width, height) is what a camera is asked for; ``say`` takes what it has to say meanwhile, such as that it is gone or back.
     Raises ReagingError where it is not there or cannot be read.
     """
     from .photo import SUFFIXES, Photo, open_folder
+    from .stream import SCHEMES, open_stream
 
     if name == "camera" or name.startswith("camera:"):
-        from .camera import Camera
+        from .camera import open_camera
 
-        index = name.partition(":")[2] or "0"
-        if not index.isdecimal():
-            raise ReagingError(f"there is no source {name}", "camera: and a number", "try camera:0")
-        return Camera(int(index))
+        return open_camera(name.partition(":")[2] or "0", size, say)
+    if name.lower().startswith(SCHEMES):
+        return open_stream(name, say)
     path = clip_path(name)
     if path.is_dir():
         return open_folder(path)

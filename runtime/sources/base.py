@@ -23,7 +23,11 @@ class Shot(NamedTuple):
 class Source(Protocol):
     """An iterable of shots."""
 
-    fps: float  # frames a second
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        ...
+
     size: tuple[int, int]  # width, height of the first frame in pixels
     total: int | None  # number of frames, None where that is not known
     live: bool  # frames come whether or not anybody is ready for them

@@ -22,11 +22,11 @@ Cam = Callable[..., Result]
 
 
 @pytest.fixture
-def cam(tinting: Path, yunet: Path) -> Cam:
-    """Runs the command on the stand-in generator and YuNet."""
+def cam(tinting: Path) -> Cam:
+    """Runs the command on the stand-in generator and the bundled finder."""
 
     def run(*options: object) -> Result:
-        fixed = ["--model", tinting, "--detector", yunet, "--device", "cpu", "--threads", "1", "--sink", "null"]
+        fixed = ["--model", tinting, "--device", "cpu", "--threads", "1", "--sink", "null"]
         return CliRunner().invoke(main, [str(o) for o in [*fixed, *options]])
 
     return run
@@ -116,6 +116,15 @@ BAD = {
     "word": (["--age", "old"], "age 'old'"),
     "bad ages": (["--ages", "5,,20"], "age ''"),
     "age and ages": (["--age", "5", "--ages", "20"], "--ages shows the original"),
+    "sweep": (["--sweep", "5:80"], "--sweep 5:80:6s"),
+    "age and sweep": (["--age", "5", "--sweep", "5:80:6s"], "--sweep changes the age"),
+    "ages and sweep": (["--ages", "5", "--sweep", "5:80:6s"], "--ages shows the original"),
+    "strength": (["--strength", "120"], "120"),
+    "size": (["--size", "wide"], "1280x720"),
+    "mirror of nothing": (["--mirror"], "--mirror is the window's"),
+    "the same sink": (["--sink", "null"], "given twice"),
+    "port": (["--sink", "http:port"], "http:8080"),
+    "stream": (["--source", "http://127.0.0.1:9/"], "gives no video"),
     "device": (["--device", "abacus"], "abacus"),
     "output folder": (["--sink", "nowhere/out.mp4"], "an existing folder nowhere"),
     "output sort": (["--sink", "out.xyz"], "cannot write to out.xyz"),
@@ -143,6 +152,25 @@ def test_bad_input_is_one_line(cam: Cam, tmp_path: Path, monkeypatch: pytest.Mon
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
+def test_several_sinks_strength_and_sweep(cam: Cam, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    done = cam(
+        "--source", "demo", "--max-frames", 30, "--sweep", "0:100:0.5s", "--sink", tmp_path / "out.mp4", "--sink", tmp_path / "frames"
+    )
+    assert done.exit_code == 0, done.output
+    before = list(open_source("demo"))[:30]
+    after = [read_photo(path) for path in sorted((tmp_path / "frames").iterdir())]
+    redder = [float((a[..., 2].astype(int) - b.frame[..., 2]).mean()) for a, b in zip(after, before, strict=True)]
+    assert np.mean(redder[10:14]) > np.mean(redder[:3]) + 0.5 < np.mean(redder[10:14]) - np.mean(redder[22:26])  # there and back
+    assert len(list(open_source(str(tmp_path / "out.mp4")))) == 30
+    changes = []
+    for number, strength in enumerate((0, 50, 100)):
+        path = tmp_path / f"{number}.png"
+        assert cam("--source", "demo", "--max-frames", 1, "--age", 100, "--strength", strength, "--sink", path).exit_code == 0
+        changes.append(float(np.abs(read_photo(path).astype(int) - before[0].frame).mean()))
+    assert changes[0] == 0 and changes[1] == pytest.approx(changes[2] / 2, rel=0.15) and changes[2] > 0.5
+
+
 def test_many_frames_into_one_picture_are_refused_at_once(cam: Cam, tmp_path: Path, shared: Callable[[str], Path]) -> None:
     clip = shared("video/man_480p.mp4")
     done = cam("--source", clip, "--sink", tmp_path / "out.png")
@@ -155,15 +183,15 @@ def command(*options: object) -> list[str]:
     return [sys.executable, "-c", "from reaging.runtime.cli import main; main()", *(str(o) for o in options)]
 
 
-def test_ctrl_c_leaves_a_playable_video(tmp_path: Path, tinting: Path, yunet: Path, shared: Callable[[str], Path]) -> None:
+def test_ctrl_c_leaves_a_playable_video(tmp_path: Path, tinting: Path, shared: Callable[[str], Path]) -> None:
     out, clip = tmp_path / "out.mp4", shared("video/woman_720p.mp4")
     child = subprocess.Popen(
-        command("--model", tinting, "--detector", yunet, "--threads", 1, "--source", clip, "--sink", out),
+        command("--model", tinting, "--threads", 1, "--source", clip, "--sink", out),
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any(p.stat().st_size > 10_000 for p in tmp_path.glob(".out.*")):
+    while time.monotonic() < deadline and not any(p.stat().st_size > 10_000 for p in tmp_path.glob("out.recording-*")):
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
     says = child.communicate(timeout=60)[1]

@@ -1,11 +1,16 @@
 """The example programs run as they stand."""
 
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from playing import Playing
+from screen import Screen
 
 from reaging.runtime.bundled import DEMO, bundled
 from reaging.runtime.sources import open_source
@@ -58,6 +63,43 @@ def test_demo_sheet(tmp_path: Path) -> None:
     sheet, (width, height) = read_photo(tmp_path / "sheet.png"), open_source("demo").size
     assert sheet.shape == (3 * height, 2 * width, 3)
     assert np.array_equal(sheet[:, :width], sheet[:, width:])  # here the "aged" clip is the clip itself
+
+
+def test_webcam(tmp_path: Path, tinting: Path) -> None:
+    with Screen(tmp_path) as screen, Playing() as camera:
+        call = [sys.executable, str(EXAMPLES / "webcam.py"), camera.url, str(tinting)]
+        child = subprocess.Popen(call, env=screen.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            screen.window("reaging", child.pid)
+            time.sleep(1)
+            screen.xdotool("key", "q")
+            says, errors = child.communicate(timeout=30)
+        finally:
+            child.kill()
+    assert child.returncode == 0 and "frames, " in says and "ms from camera to screen" in says, errors
+
+
+def test_custom_sink(tinting: Path) -> None:
+    lines = run("custom_sink.py", "demo", tinting).splitlines()
+    assert len(lines) == 51 and lines[0].startswith("  0.000 s demo_000001.png ###") and lines[-1] == "50 frames, 50 faces"
+
+
+def test_obs_source(tinting: Path) -> None:
+    with Playing() as camera:
+        call = [sys.executable, str(EXAMPLES / "obs_source.py"), camera.url, str(tinting)]
+        child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert child.stdout is not None
+            address = child.stdout.readline().strip()
+            with urllib.request.urlopen(address, timeout=10) as page:
+                assert b"/stream" in page.read()
+            with urllib.request.urlopen(address + "stream", timeout=10) as stream:
+                assert b"Content-Type: image/jpeg" in stream.read(2000)
+            child.send_signal(signal.SIGINT)
+            errors = child.communicate(timeout=30)[1]
+        finally:
+            child.kill()
+    assert child.returncode == 0 and "Traceback" not in errors, errors
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)

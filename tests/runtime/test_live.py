@@ -13,13 +13,14 @@ from reaging.runtime.ager import Ager
 from reaging.runtime.backends import open_backend
 from reaging.runtime.faces.face import Face
 from reaging.runtime.faces.find import YuNetFinder
+from reaging.runtime.faces.template import face_box
 from reaging.runtime.faces.track import FaceTracker
 from reaging.runtime.filter import FaceFilter
-from reaging.runtime.live import ahead, newest, play
+from reaging.runtime.live import _Clock, ahead, newest, play
 from reaging.runtime.sheet import ages_view, compare_view, sheet
 from reaging.runtime.sinks.base import Null
 from reaging.runtime.sources import Shot, open_source
-from reaging.runtime.stats import Stages
+from reaging.runtime.stats import KEPT, Stages
 
 
 class NoFaces:
@@ -86,6 +87,83 @@ def test_a_camera_shows_the_newest_frame(ager: Ager) -> None:
     assert max(np.diff(numbers)) > 4  # frames were skipped, not queued
 
 
+class Slow:
+    """A generator that takes ``wait`` seconds more."""
+
+    def __init__(self, ager: Ager, wait: float):
+        self._run, self.card, self.device, self.wait = ager.backend.run, ager.backend.card, ager.backend.device, wait
+
+    def run(self, image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        time.sleep(self.wait)
+        return self._run(image, age)
+
+
+class Wandering(NoFaces):
+    """A tracker of one face that goes to the right by two pixels a frame."""
+
+    def __init__(self) -> None:
+        self.x = 40.0
+
+    def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
+        self.x += 2
+        points = np.float32([[-15, -15], [15, -15], [0, 0], [-12, 17], [12, 17]]) + np.float32([self.x, 100])
+        return [Face(face_box(points), points, 0.9, 0)]
+
+
+class Still(Ticking):
+    """Gray frames large enough for a face."""
+
+    def __iter__(self) -> Iterator[Shot]:
+        for shot in super().__iter__():
+            yield shot._replace(frame=np.full((200, 400, 3), 120, np.uint8))
+
+
+def test_a_slow_generator_does_not_slow_a_camera_and_its_change_stays_on_the_face(ager: Ager) -> None:
+    """The camera gives a frame every 20 ms, the generator one every 200."""
+    sink, tracker = Keep(), Wandering()
+    face_filter = FaceFilter(Ager(Slow(ager, 0.2)), tracker, 90)
+    before = set(threading.enumerate())
+    shown = play(Still(60, 0.02, live=True), face_filter, face_filter, sink)
+    runs = face_filter.stages.count("infer")
+    assert 1 <= runs <= 12 and shown > 2 * runs
+    assert [s.time for s in sink.shots] == sorted(s.time for s in sink.shots)
+    last = sink.shots[-1].frame[..., 2].astype(int) - 120
+    columns = np.flatnonzero((last > 20).any(axis=0))
+    assert abs(columns.mean() - tracker.x) < 4  # its eyes' middle is the crop's
+    assert face_filter.stages.count("delay") == shown
+    assert set(threading.enumerate()) <= before
+
+
+def test_every_frame_of_a_file_waits_for_its_own_change(ager: Ager) -> None:
+    sink, tracker = Keep(), Wandering()
+    face_filter = FaceFilter(Ager(Slow(ager, 0.01)), tracker, 90)
+    assert play(Still(12, 0), face_filter, face_filter, sink) == 12
+    assert face_filter.stages.count("infer") == 12 and face_filter.stages.count("delay") == 0
+    assert all((shot.frame != 120).any() for shot in sink.shots)
+
+
+def test_delay_is_from_the_time_stamp_until_the_sink_has_the_frame(ager: Ager) -> None:
+    class Stamped(Ticking):
+        """Stamps as a camera does, by the clock."""
+
+        def __iter__(self) -> Iterator[Shot]:
+            start = time.monotonic()
+            for shot in super().__iter__():
+                yield shot._replace(time=time.monotonic() - start)
+
+    face_filter = FaceFilter(ager, NoFaces())
+    play(Stamped(30, 0.01, live=True), face_filter, face_filter, Keep(0.05))
+    delay = face_filter.stages.summary()["delay"]
+    assert delay["p50"] >= 49  # the sink alone takes 50 ms
+
+
+def test_a_camera_that_counts_anew_is_not_taken_for_a_delay() -> None:
+    clock = _Clock()
+    frame = np.zeros((1, 1, 3), np.uint8)
+    shots = [Shot(frame, stamp, "") for stamp in (100.0, 100.01, 0.0, 0.01)]
+    assert [clock.age(shot) < 1 for shot in clock.watch(shots)] == [True] * 4
+
+
 def test_frames_can_be_limited_and_stopped(ager: Ager) -> None:
     face_filter = FaceFilter(ager, NoFaces())
     before = set(threading.enumerate())
@@ -133,11 +211,13 @@ def test_the_filter_ages_a_real_face_and_follows_its_target(ager: Ager, yunet: P
     old = face_filter(frame, 0.0).astype(int) - frame
     assert len(face_filter.faces) == 1 and old[110, 222, 2] > 20 > -20 > old[110, 222, 0]  # redder
     face_filter.age = 10
-    young = face_filter(frame, 0.03).astype(int) - frame
+    halfway = face_filter(frame, 0.25).astype(int) - frame
+    assert np.abs(halfway[110, 222]).max() < 10  # the stand-in changes nothing at 50
+    young = face_filter(frame, 0.5).astype(int) - frame
     assert young[110, 222, 2] < -20 < 20 < young[110, 222, 0]
-    both = face_filter.at_ages(frame, 0.06, [10, 90])
+    both = face_filter.at_ages(frame, 0.53, [10, 90])
     assert np.abs(both[0].astype(int) - frame - young).max() <= 2 and (both[0] != both[1]).any()
-    assert face_filter.faces_seen == 3
+    assert face_filter.faces_seen == 4
     times = face_filter.stages.summary()
     assert set(times) == {"find", "align", "infer", "paste"} and all(0 < v["p50"] <= v["p99"] for v in times.values())
 
@@ -183,3 +263,19 @@ def test_stages_are_milliseconds() -> None:
     for n in range(1, 101):
         stages.add("infer", n / 1000)
     assert stages.summary() == {"infer": {"p50": 50.5, "p90": 90.1, "p95": 95.05, "p99": 99.01}}
+
+
+def test_stages_of_the_last_second() -> None:
+    stages = Stages()
+    assert stages.recent("infer") == 0 == stages.fps
+    for _ in range(6):
+        time.sleep(0.02)
+        stages.add("frame", 0.004)
+    assert stages.recent("frame") == pytest.approx(4) and 5 < stages.fps <= 50
+
+
+def test_stages_do_not_grow_for_ever() -> None:
+    stages = Stages()
+    for n in range(KEPT + 10):
+        stages.add("infer", n)
+    assert stages.count("infer") == KEPT and stages.summary()["infer"]["p50"] == pytest.approx((KEPT / 2 + 9.5) * 1000)

@@ -10,7 +10,7 @@ from reaging.runtime.ager import Ager, Change
 from reaging.runtime.backends.ort import OnnxRuntime
 from reaging.runtime.faces.find import YuNetFinder
 from reaging.runtime.faces.template import cut, frame_to_crop
-from reaging.runtime.paste import border_feather, paste, paste_weight
+from reaging.runtime.paste import border_feather, paste, paste_patches, paste_weight, patch
 
 
 def gray_change(size: int, levels: float, mask: float = 1.0) -> Change:
@@ -95,6 +95,25 @@ def test_overlapping_faces_are_changed_once() -> None:
     aged = paste(frame, both, matrices)
     assert aged.max() == 120 and aged[52, 75].tolist() == [120] * 3  # in both crops
     assert aged[52, 40, 0] == 120 and aged[52, 115, 0] == 120  # in one each
+
+
+def test_a_gain_shows_a_part_of_the_change_and_none_of_it_gives_the_very_frame() -> None:
+    frame = np.full((120, 160, 3), 100, np.uint8)
+    one = patch(*(part[0] for part in (gray_change(64, 20).delta, gray_change(64, 20).mask)))
+    matrices = [place(1, 30, 20), place(1, 60, 20)]
+    assert paste_patches(frame, [one], matrices[:1], [0.5])[52, 62].tolist() == [110] * 3
+    assert paste_patches(frame, [one], matrices[:1], [0.0]) is frame
+    both = paste_patches(frame, [one, one], matrices, [0.5, 1.0])
+    assert both[52, 75].tolist() == [120] * 3  # the second has what the first, half faded, leaves
+    assert both[52, 40].tolist() == [110] * 3
+
+
+def test_faces_apart_are_pasted_as_each_alone() -> None:
+    frame = frame_of(120, 300)
+    one = gray_change(64, 20)
+    both = paste(frame, Change(np.repeat(one.delta, 2, 0), np.repeat(one.mask, 2, 0)), np.stack([place(1, 10, 20), place(1, 200, 20)]))
+    assert np.array_equal(both[:, :150], paste(frame, one, place(1, 10, 20))[:, :150])
+    assert np.array_equal(both[:, 150:], paste(frame, one, place(1, 200, 20))[:, 150:])
 
 
 def test_no_face_gives_the_very_frame() -> None:

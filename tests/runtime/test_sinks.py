@@ -1,7 +1,10 @@
 """Where frames go: videos with their sound, pictures, folders; and that nothing half written stays."""
 
+import os
+import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,8 @@ import pytest
 
 from reaging.errors import ReagingError
 from reaging.runtime.sinks import open_sink
+from reaging.runtime.sinks.several import Several
+from reaging.runtime.sinks.synthetic import SOURCE_TYPE
 from reaging.runtime.sinks.video import OpenCvVideo, PyAvVideo
 from reaging.runtime.sources import open_source
 from reaging.runtime.sources.photo import read_photo
@@ -177,6 +182,8 @@ import resource, signal, sys
 import numpy as np
 from reaging.errors import ReagingError
 from reaging.runtime.sinks import open_sink
+from reaging.runtime.sinks.several import Several
+from reaging.runtime.sinks.synthetic import SOURCE_TYPE
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # as a full disk: writing ends in an error
@@ -198,3 +205,133 @@ def test_a_full_disk_is_one_line_and_no_half_file(tmp_path: Path, name: str) -> 
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stdout and done.stdout.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_slow_camera_keeps_its_speed_without_pyav(tmp_path: Path) -> None:
+    times = [100.0, 100.5, 100.6, 100.62, 101.5]  # its clock began long before
+    with OpenCvVideo(tmp_path / "out.mp4", 10.0, None) as sink:
+        for number, moment in enumerate(times):
+            sink.write(picture(number), moment, "")
+    levels = [round((s.frame[24, 30].mean() - 20) / 10) for s in open_source(str(tmp_path / "out.mp4"))]
+    assert len(levels) == 16 and levels[0] == 0 and levels[5] == 1 and levels[6] == 2 and levels[-1] == 4
+
+
+def test_a_cameras_clock_does_not_delay_the_video(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    with open_sink(str(tmp_path / "out.mp4"), 30.0) as sink:
+        for number, moment in enumerate((300.0, 300.25, 301.0)):
+            sink.write(picture(number), moment, "")
+    assert [s.time for s in open_source(str(tmp_path / "out.mp4"))] == pytest.approx([0, 0.25, 1.0], abs=1e-3)
+
+
+RECORD = """
+import sys, time
+import numpy as np
+from reaging.runtime.sinks import open_sink
+noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+start = time.monotonic()
+with open_sink(sys.argv[1], 20.0) as sink:
+    while True:
+        now = time.monotonic() - start
+        sink.write(np.roll(noise, int(now * 40), 1), now, "")
+        print(now, flush=True)
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_killed_while_recording_it_plays_up_to_the_last_second(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("av")
+    child = subprocess.Popen([sys.executable, "-c", RECORD, str(tmp_path / name)], stdout=subprocess.PIPE, text=True)
+    written = 0.0
+    assert child.stdout is not None
+    while written < 4:
+        written = float(child.stdout.readline())
+    os.kill(child.pid, signal.SIGKILL)
+    written = float((child.communicate()[0].split() or [written])[-1])
+    (left,) = tmp_path.iterdir()  # not under its own name, which is for what is whole
+    assert left.name.startswith("out.recording-") and left.suffix == Path(name).suffix
+    shots = list(open_source(str(left)))
+    assert shots[-1].time > written - 1 and len(shots) > 40
+
+
+def test_several_sinks_get_every_frame_and_end_together(tmp_path: Path) -> None:
+    class Closing:
+        closed, note, seen = False, "said", 0
+
+        def write(self, frame: np.ndarray, time: float, name: str) -> None:
+            self.seen += 1
+            self.closed = self.seen == 3
+
+        def __enter__(self) -> "Closing":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.ended = True
+
+    (tmp_path / "folder").mkdir()
+    closing = Closing()
+    both = Several([closing, open_sink(str(tmp_path / "folder")), open_sink(str(tmp_path / "out.mp4"), 10.0)])
+    with both as sink:
+        for number in range(3):
+            assert not sink.closed
+            sink.write(picture(number), number / 10, f"{number}.png")
+        assert sink.closed
+    assert closing.ended and both.note == "said" and len(list(open_source(str(tmp_path / "out.mp4")))) == 3
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["0.png", "1.png", "2.png"]
+    with pytest.raises(RuntimeError, match="broken"), Several([closing, open_sink(str(tmp_path / "other.mp4"), 10.0)]) as sink:
+        sink.write(picture(0), 0, "")
+        raise RuntimeError("broken")
+    assert not list(tmp_path.glob("other*"))
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.jpeg"])
+def test_a_picture_says_that_it_is_synthetic(tmp_path: Path, name: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / name
+    with open_sink(str(path)) as sink:
+        sink.write(picture(3), 0, "any")
+    with image.open(path) as opened:  # another reader than ours finds it, and the picture is the same
+        comment = opened.info.get("Comment") or opened.info["comment"].decode()
+        xmp = opened.info.get("XML:com.adobe.xmp") or opened.info["xmp"].decode()
+        opened.load()
+        assert "synthetic" in comment and SOURCE_TYPE in xmp and np.abs(np.asarray(opened).astype(int) - 50).max() <= 1
+    assert np.abs(read_photo(path).astype(int) - picture(3)).max() <= 1
+    if path.suffix == ".png":  # every chunk's sum is right
+        data, at = path.read_bytes(), 8
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 4], "big")
+            assert zlib.crc32(data[at + 4 : at + 8 + length]) == int.from_bytes(data[at + 8 + length : at + 12 + length], "big")
+            at += 12 + length
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+def test_a_video_says_that_it_is_synthetic(tmp_path: Path, name: str) -> None:
+    av = pytest.importorskip("av")
+    with open_sink(str(tmp_path / name), 10.0) as sink:
+        sink.write(picture(3), 0, "any")
+    with av.open(str(tmp_path / name)) as clip:
+        assert "synthetic" in {k.lower(): v for k, v in clip.metadata.items()}["comment"]
+        assert len(list(clip.decode(video=0))) == 1
+    assert (SOURCE_TYPE.encode() in (tmp_path / name).read_bytes()) == (name != "out.mkv")
+
+
+def test_a_video_by_opencv_says_it_too(tmp_path: Path) -> None:
+    with OpenCvVideo(tmp_path / "out.mp4", 10.0, None) as sink:
+        sink.write(picture(3), 0, "any")
+    assert SOURCE_TYPE.encode() in (tmp_path / "out.mp4").read_bytes()
+    assert len(list(open_source(str(tmp_path / "out.mp4")))) == 1
+
+
+def test_no_room_for_a_second_copy_leaves_the_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    from reaging.runtime.sinks import video
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(video, "mark_video", full)
+    with open_sink(str(tmp_path / "out.mp4"), 10.0) as sink:
+        for number in range(5):
+            sink.write(picture(number), number / 10, "")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"] and len(list(open_source(str(tmp_path / "out.mp4")))) == 5

@@ -106,7 +106,7 @@ def test_bad_sources_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["camera:63", "camera:front"])
 def test_a_camera_that_is_not_there(name: str) -> None:
-    with pytest.raises(ReagingError, match=r"camera 63 is not there|there is no source"):
+    with pytest.raises(ReagingError, match=r"camera 63 is not there|no cameras are named front"):
         open_source(name)
 
 

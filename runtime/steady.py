@@ -1,0 +1,77 @@
+"""The change of a face over time: calmed where the picture of the face stays as it is, followed at once where it does not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .backends.base import Floats
+from .paste import Patch
+
+CALM_S = 0.2  # time constant where nothing moves
+GRID = 32  # pixels a side at which the face is compared with what it was
+NOISE, MOVED = 3.0, 1 / 12.75  # gray levels that a camera's noise makes there, and the weight that each level above them adds
+# pixels a side at which the change is averaged: what is finer fits the frame it was made of, and is kept (averaged too, it made the
+# estimated age less steady); and at which a carried change is held against the face as it is by now
+FINE = 64
+SAME, OTHER = 16.0, 48.0  # gray levels: up to the first a carried change is shown in full, from the second on not at all
+YEARS = 4.0  # a target age that moves by so much is followed at once
+
+
+@dataclass(frozen=True, eq=False)
+class Worn:
+    """A face's change as it is shown, and what it belongs to."""
+
+    patch: Patch
+    coarse: Floats  # float32 [64, 64, 4]: the averaged change
+    picture: Floats  # float32 [32, 32, 3]: the crop, averaged as the change was
+    seen: NDArray[Any]  # uint8 [64, 64, 3]: the newest crop
+    age: float
+    time: float
+
+
+def worn(patch: Patch, crop: NDArray[np.uint8], age: float, time: float, before: Worn | None = None) -> Worn:
+    """The generator's change of a crop uint8 [S, S, 3] at ``age`` years and ``time`` seconds, averaged with the one worn ``before``.
+
+    The newest one's weight rises with the time that passed, with the age's difference and, pixel by pixel, with that of the crops in the
+    aligned frame: a mouth that opens or a hand that comes gets its own change, and only what trembles at rest is averaged.
+    """
+    values = patch.values
+    seen = cv2.resize(crop, (FINE, FINE), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(seen, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float32)
+    coarse = cv2.resize(values, (FINE, FINE), interpolation=cv2.INTER_AREA)
+    if before is None or time <= before.time:
+        return Worn(patch, coarse, picture, seen, age, time)
+    share = 1 - math.exp(-(time - before.time) / CALM_S) + abs(age - before.age) / YEARS
+    moved = cv2.GaussianBlur(np.abs(picture - before.picture).max(axis=2), (0, 0), 1.0)
+    weight = np.minimum(share + MOVED * np.maximum(moved - NOISE, 0), 1)
+    mixed = _mix(before.coarse, coarse, cv2.resize(weight, (FINE, FINE)))
+    calmer = cv2.resize(mixed - coarse, values.shape[1::-1])
+    calmer *= values[..., 3:]  # outside the newest mask nothing changes
+    calmer[..., 3] = 0
+    age = before.age + min(1.0, share) * (age - before.age)
+    return Worn(Patch(values + calmer), mixed, _mix(before.picture, picture, weight), seen, age, time)
+
+
+def carried(change: Worn, crop: NDArray[np.uint8]) -> Patch:
+    """A change as it is shown on a later crop uint8 [S, S, 3] of its face: not where that is no longer what the change was made of.
+
+    A head that turns shows background where its hair was, and a face that was lost is not there: what belongs to them is left away.
+    """
+    now = cv2.resize(crop, (FINE, FINE), interpolation=cv2.INTER_AREA)
+    apart = cv2.GaussianBlur(cv2.absdiff(now, change.seen).max(axis=2).astype(np.float32), (0, 0), 1.0)
+    keep = np.clip((OTHER - apart) / (OTHER - SAME), 0, 1)
+    if keep.min() == 1:
+        return change.patch
+    fine = cv2.resize(keep, change.patch.values.shape[1::-1])
+    return Patch(cv2.multiply(change.patch.values, cv2.merge([fine] * 4)))
+
+
+def _mix(old: Floats, new: Floats, weight: Floats) -> Floats:
+    """weight [h, w] of the new one [h, w, C] in 0..1."""
+    return cv2.blendLinear(new, old, weight, 1 - weight)
