@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..command import Group
 from ..errors import ReagingError
+from .options import PATH, names, need, outputs, parse_sizes, positive, progress
 
-PATH = click.Path(path_type=Path)
-
-
-def parse_numbers(option: str, text: str) -> list[int]:
-    """``1,2`` -> [1, 2]; raises ReagingError for anything else."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ReagingError(
-            f"{option} {text!r} is not usable", "whole numbers with commas between", f"give for example {option} 1,2"
-        ) from None
+if TYPE_CHECKING:
+    from .latency import Case
 
 
 @click.group(cls=Group)
@@ -30,85 +22,203 @@ def main() -> None:
 
 @main.command()
 @click.argument("models", nargs=-1, type=PATH)
-@click.option("--backend", default="ort", show_default=True, help="Comma-separated: ort, openvino (ONNX files), torch (checkpoints).")
+@click.option(
+    "--backend",
+    default="ort",
+    show_default=True,
+    help="With commas: ort, openvino (ONNX files, checkpoints), torch (checkpoints), tensorrt.",
+)
 @click.option("--threads", default="1,2", show_default=True)
 @click.option("--batch", default="1", show_default=True, help="Faces at once.")
-@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Turns; each runs every case five times.")
-@click.option("--json", "json_path", type=PATH, help="Write the report here.")
-def latency(models: tuple[Path, ...], backend: str, threads: str, batch: str, rounds: int, json_path: Path | None) -> None:
-    """Time per inference of MODELS (default: the bundled generator) on this machine's processor."""
-    from ..runtime.bundled import GENERATOR, bundled
-    from .latency import latency_dict, latency_markdown, make_cases, measure_latency
-    from .report import fingerprint, fingerprint_line, write_json
+@click.option("--size", help="Pixels; checkpoints only, an ONNX file has one size.  [default: the model's own]")
+@click.option("--rounds", type=click.IntRange(1), default=12, show_default=True, help="Turns; each runs every case up to five times.")
+@outputs(charts=True)
+def latency(
+    models: tuple[Path, ...],
+    backend: str,
+    threads: str,
+    batch: str,
+    size: str | None,
+    rounds: int,
+    json_path: Path | None,
+    markdown_path: Path | None,
+    charts: Path | None,
+) -> None:
+    """Time per inference of MODELS (default: the bundled generator), and its share of what this machine can do."""
+    from tempfile import TemporaryDirectory
 
-    cases = make_cases(
-        models or (bundled(GENERATOR),), backend.split(","), parse_numbers("--threads", threads), parse_numbers("--batch", batch)
-    )
+    need("bench", "onnx", "onnxruntime", *(["matplotlib"] if charts else []))
+    from ..runtime.bundled import GENERATOR, bundled
+    from .latency import make_cases
+    from .latency_tables import latency_markdown
+    from .report import check_places, write_report
+
+    check_places(json_path, markdown_path, charts)
+    numbers = positive("--threads", threads), positive("--batch", batch)
+    with TemporaryDirectory() as folder:
+        sizes = positive("--size", size) if size else None
+        cases = make_cases(models or (bundled(GENERATOR),), names(backend), *numbers, sizes, Path(folder))
+        report = _measured("latency", cases, rounds)
+    write_report(report, latency_markdown(report), json_path, markdown_path, charts)
+
+
+@main.command()
+@click.option("--peer", help="With commas.  [default: all]")
+@click.option("--backend", default="ort", show_default=True, help="With commas: ort, openvino.")
+@click.option("--threads", default="2", show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Turns; a slow network runs once in each.")
+@outputs(charts=True)
+def peers(
+    peer: str | None,
+    backend: str,
+    threads: str,
+    rounds: int,
+    json_path: Path | None,
+    markdown_path: Path | None,
+    charts: Path | None,
+) -> None:
+    """The generators people would use instead, beside the bundled one.
+
+    FRAN at 512 and 1024, HRFAE, LATS, PFA-GAN, Fast-AgingGAN, RAGAN's trunk and pix2pix-3, rebuilt from their published layer tables with
+    random weights.  Each is timed only once its parameters and multiply-accumulates are the published ones.
+    """
+    from tempfile import TemporaryDirectory
+
+    need("bench,export", "onnx", "onnxruntime", "torch", "onnxscript", *(["matplotlib"] if charts else []))
+    from ..runtime.bundled import GENERATOR, bundled
+    from .latency import make_cases
+    from .latency_tables import peers_markdown
+    from .report import check_places, write_report
+
+    check_places(json_path, markdown_path, charts)
+    backends = names(backend)
+    if "torch" in backends or "tensorrt" in backends:
+        raise ReagingError(f"peers do not run in {backend}", "ort, openvino", "correct --backend")
+    numbers = positive("--threads", threads)
+    with TemporaryDirectory() as folder:
+        files = _write_peers(peer, Path(folder))
+        cases = make_cases([bundled(GENERATOR), *files], backends, numbers, [1], None, Path(folder))
+        report = _measured("peers", cases, rounds)
+    write_report(report, peers_markdown(report, GENERATOR), json_path, markdown_path, charts)
+
+
+def _write_peers(chosen: str | None, folder: Path) -> list[Path]:
+    from .peers import choose_peers, write_peer
+
+    files, wanted = [], choose_peers(chosen)
+    with progress(len(wanted), "building the peers") as step:
+        for name in wanted:
+            files.append(write_peer(name, folder))
+            step()
+    return files
+
+
+def _measured(kind: str, cases: list[Case], rounds: int) -> dict[str, Any]:
+    from .latency import latency_report, measure_latency
+    from .report import fingerprint, plural
+
     machine = fingerprint()
-    with click.progressbar(length=rounds, label=f"{len(cases)} cases") as bar:
-        measured = measure_latency(cases, rounds, lambda done: bar.update(1))
-    report: dict[str, Any] = {"kind": "latency", "machine": machine, "cases": [latency_dict(m) for m in measured]}
-    click.echo(fingerprint_line(machine))
-    click.echo(latency_markdown(report["cases"]))
-    if json_path:
-        write_json(json_path, report)
+    with progress(len(cases) + rounds, f"{plural(len(cases), 'case')}, {plural(rounds, 'round')}") as step:
+        measured, ceilings = measure_latency(cases, rounds, step)
+    return latency_report(measured, ceilings, machine, kind)
 
 
 @main.command()
 @click.argument("model", type=PATH)
 @click.option("--data", multiple=True, required=True, type=PATH, help="Tar or folder of aligned faces with labels.csv; may be repeated.")
 @click.option("--age-model", required=True, type=PATH, help="ONNX file that estimates ages; not one that the model was trained with.")
+@click.option("--second-age-model", type=PATH, help="Another one, whose verdict is reported beside the first's.")
 @click.option(
     "--id-model", required=True, type=PATH, help="ONNX file that gives identity vectors; not one that the model was trained with."
 )
-@click.option("--targets", help="Target ages.  [default: 8,20,30,40,50,60,70,80]")
+@click.option("--perceptual-model", type=PATH, help="ONNX file of feature maps, for the distance when asked for one's own age.")
+@click.option("--pairs", multiple=True, type=PATH, help="Data with people at several ages: what the paired data itself scores.")
+@click.option("--targets", help="Target ages.  [default: 5,15,25,35,45,55,65,75]")
+@click.option("--source-ages", metavar="LOW-HIGH", help="Age only faces with labels in this range; the judge is checked on all.")
 @click.option("--split", default="test", show_default=True, help="Rows of labels.csv to take.")
 @click.option("--limit", type=click.IntRange(2), help="Take only so many faces, spread over the data.")
+@click.option("--clip", "clips", multiple=True, help="A clip to measure steadiness on; may be repeated.")
+@click.option("--clip-ages", default="75", show_default=True, help="Target ages on the clips.")
+@click.option("--clip-frames", type=click.IntRange(2), default=90, show_default=True, help="Frames of each clip.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--rows", type=click.IntRange(1), default=8, show_default=True, help="Faces on the sheet.")
+@click.option("--rows", type=click.IntRange(1), default=10, show_default=True, help="Faces on the sheet.")
 @click.option("--out", required=True, type=PATH, help="Folder for report.json, report.md, sheet.png, plot.png.")
 def quality(
     model: Path,
     data: tuple[Path, ...],
     age_model: Path,
+    second_age_model: Path | None,
     id_model: Path,
+    perceptual_model: Path | None,
+    pairs: tuple[Path, ...],
     targets: str | None,
+    source_ages: str | None,
     split: str,
     limit: int | None,
+    clips: tuple[str, ...],
+    clip_ages: str,
+    clip_frames: int,
     threads: int,
     rows: int,
     out: Path,
 ) -> None:
-    """Age reached and identity kept by MODEL (ONNX file or checkpoint) on faces that never trained."""
+    """Age reached, identity kept, nothing else touched: MODEL (ONNX file or checkpoint) on faces that never trained."""
     from ..ages import parse_age
-    from .judges import Judge
+    from .judges import Judge, PerceptualJudge
     from .models import is_checkpoint, open_model
-    from .quality import TARGETS, About, held_out_faces, judge_model
-    from .quality_report import quality_markdown, write_quality
+    from .quality import TARGETS, Judges, answers, held_out_faces
+    from .quality_clip import judge_clip
+    from .quality_cost import model_cost
+    from .quality_report import Report, quality_markdown, write_quality
+    from .quality_scores import judge_edits, summarize
 
     ages = [parse_age(t) for t in (targets.split(",") if targets else TARGETS)]
+    on_clips = [(clip, parse_age(a)) for clip in clips for a in clip_ages.split(",")]
+    span = _age_range(source_ages) if source_ages else None
     backend = open_model(model, "torch" if is_checkpoint(model) else "ort", threads)
-    judges = Judge(age_model, threads), Judge(id_model, threads)
-    faces = held_out_faces(data, split, limit)
-    about = About(model.name, tuple(d.name for d in data), split)
-    with click.progressbar(length=len(ages), label=f"{len(faces.names)} faces x {len(ages)} targets") as bar:
-        judged = judge_model(backend.run, backend.card.size[0], faces, ages, *judges, about, lambda: bar.update(1))
-    written = write_quality(judged, faces, out, rows)
-    click.echo(quality_markdown(judged.scores))
-    click.echo(f"wrote {', '.join(str(path) for path in written)} ({judged.scores.seconds:.0f} s)")
+    age_judges = tuple(Judge(path, threads) for path in (age_model, second_age_model) if path)
+    judges = Judges(age_judges, Judge(id_model, threads), PerceptualJudge(perceptual_model, threads) if perceptual_model else None)
+    every = held_out_faces(data, split)
+    faces = (every.between(*span) if span else every).spread(limit)
+    edits = judge_edits(held_out_faces(pairs, split, edited=True), judges) if pairs else None
+    with click.progressbar(length=len(ages) + 1, label=f"{len(faces.names)} faces x {len(ages)} targets") as bar:
+        found, aged = answers(backend.run, backend.card.size[0], faces, ages, judges, lambda: bar.update(1))
+    scores = summarize(found, faces, every, judges, model.name, [d.name for d in data], split, span, edits)
+    with click.progressbar(length=len(on_clips) * clip_frames, label=f"{len(clips)} clips") as bar:
+        steady = tuple(judge_clip(backend, clip, age, age_judges[0], clip_frames, lambda: bar.update(1)) for clip, age in on_clips)
+    report = Report(scores, found, faces, aged, steady, None if is_checkpoint(model) else model_cost(model))
+    written = write_quality(report, out, rows)
+    click.echo(quality_markdown(report))
+    click.echo(f"wrote {', '.join(str(path) for path in written)}")
+
+
+def _age_range(text: str) -> tuple[float, float]:
+    from ..ages import parse_age
+
+    low, _, high = text.partition("-")
+    ages = parse_age(low), parse_age(high)
+    if ages[0] > ages[1]:
+        raise ReagingError(f"--source-ages {text!r} is empty", "the lower age first, such as 20-60", "turn it round")
+    return ages
 
 
 @main.command()
-@click.argument("clips", nargs=-1, required=True)
+@click.argument("clips", nargs=-1)
+@click.option("--faces", "counts", default="1,2,4", show_default=True, help="Without CLIPS: faces to a frame, at the first size.")
+@click.option(
+    "--size", default="640x480,1280x720,1920x1080", show_default=True, help="Without CLIPS: frames, with the first number of faces."
+)
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="70", show_default=True, help="Target age in years.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
 @click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: all cores.")
 @click.option("--detector", type=PATH, help="A YuNet ONNX in place of the bundled finder and aligner.")
-@click.option("--max-frames", type=click.IntRange(1), default=150, show_default=True)
-@click.option("--json", "json_path", type=PATH, help="Write the report here.")
+@click.option("--max-frames", type=click.IntRange(1), default=60, show_default=True, help="Of each clip.")
+@outputs(charts=True)
 def stages(
     clips: tuple[str, ...],
+    counts: str,
+    size: str,
     model: Path | None,
     age: str,
     device: str,
@@ -116,19 +226,35 @@ def stages(
     detector: Path | None,
     max_frames: int,
     json_path: Path | None,
+    markdown_path: Path | None,
+    charts: Path | None,
 ) -> None:
-    """The filter over CLIPS, stage by stage: decode, find, align, infer, paste."""
-    from ..ages import parse_age
-    from .report import fingerprint, fingerprint_line, write_json
-    from .stages import measure_stages, stages_markdown
+    """The pipeline stage by stage: capture, find, align, infer, paste, sink.
 
-    machine = fingerprint()
-    results = [measure_stages(clip, model, parse_age(age), device, threads, detector, max_frames) for clip in clips]
-    click.echo(fingerprint_line(machine))
-    for result in results:
-        click.echo(stages_markdown(result) + "\n")
-    if json_path:
-        write_json(json_path, {"kind": "stages", "machine": machine, "clips": results})
+    On CLIPS as they are, or, without any, on the bundled clip laid out with more and more faces and pixels: then also how each stage grows.
+    """
+    from tempfile import TemporaryDirectory
+
+    from ..ages import parse_age
+    from ..runtime.backends import open_backend
+    from ..runtime.bundled import GENERATOR, bundled
+    from .report import check_places, fingerprint, plural, write_report
+    from .scenes import Scene, make_scenes
+    from .stages import TURN, WARM_UP, growth, measure_stages, stages_markdown
+
+    need("bench", *(["matplotlib"] if charts else []))
+    check_places(json_path, markdown_path, charts)
+    years, people, sizes = parse_age(age), positive("--faces", counts), parse_sizes(size)
+    backend, machine = open_backend(model or bundled(GENERATOR), device, threads), fingerprint()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        scenes = [Scene(clip, clip) for clip in dict.fromkeys(clips)]
+        scenes = scenes or make_scenes("demo", people, sizes, max_frames + WARM_UP, folder)
+        with progress(-(-max_frames // TURN), f"{plural(len(scenes), 'clip')}, {plural(max_frames, 'frame')} of each") as step:
+            cases = measure_stages(scenes, backend, years, threads, detector, max_frames, folder, step)
+    run = {"model": model.name if model else GENERATOR, "device": backend.device, "backend": type(backend).__name__, "threads": threads}
+    report = {"kind": "stages", "machine": machine, **run, "cases": cases, "growth": growth(cases)}
+    write_report(report, stages_markdown(report), json_path, markdown_path, charts)
 
 
 @main.command()
@@ -147,15 +273,68 @@ def faces(yunet: Path, clips: tuple[Path, ...], photos: tuple[Path, ...], out: P
 @main.command()
 @click.argument("before", type=PATH)
 @click.argument("after", type=PATH)
+@outputs(charts=False)
 @click.pass_context
-def compare(ctx: click.Context, before: Path, after: Path) -> None:
-    """Are the times of AFTER worse than those of BEFORE (both written by latency --json)?  Exits with 1 if one is."""
-    from .compare import compare_markdown, compare_reports
-    from .report import read_json
+def compare(ctx: click.Context, before: Path, after: Path, json_path: Path | None, markdown_path: Path | None) -> None:
+    """Are the times of AFTER worse than those of BEFORE by more than the noise of both?  Exits with 1 if one is.
 
-    first, second = read_json(before), read_json(after)
-    changes = compare_reports(first, second)
-    if first["machine"].get("cpu") != second["machine"].get("cpu"):
-        click.echo(f"note: measured on two machines, {first['machine'].get('cpu')} and {second['machine'].get('cpu')}")
-    click.echo(compare_markdown(changes))
-    ctx.exit(1 if any(c.verdict == "slower" for c in changes) else 0)
+    Both are written by latency, peers or stages with --json.
+    """
+    from .compare import compare_markdown, compare_reports, comparison_dict
+    from .report import check_places, read_json, write_report
+
+    check_places(json_path, markdown_path)
+    comparison = compare_reports(read_json(before), read_json(after))
+    write_report(comparison_dict(comparison), compare_markdown(comparison), json_path, markdown_path)
+    ctx.exit(1 if any(c.verdict == "slower" for c in comparison.changes) else 0)
+
+
+@main.command()
+@click.argument("clips", nargs=-1, required=True)
+@click.option("--age-model", type=PATH, required=True, help="ONNX file that estimates ages; not one that the model was trained with.")
+@click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
+@click.option("--age", default="75", show_default=True, help="Target age in years.")
+@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: all cores.")
+@click.option("--max-frames", type=click.IntRange(10), default=150, show_default=True)
+@click.option("--late", type=click.IntRange(1), default=3, show_default=True, help="Frames by which a slow generator is behind.")
+@click.option("--slow", "slow_ms", type=click.FloatRange(0), default=100.0, show_default=True, help="Milliseconds it is slower by.")
+@click.option("--out", type=PATH, required=True, help="Folder for steadiness.json, steadiness.md and sheets.")
+def steadiness(
+    clips: tuple[str, ...],
+    age_model: Path,
+    model: Path | None,
+    age: str,
+    threads: int,
+    max_frames: int,
+    late: int,
+    slow_ms: float,
+    out: Path,
+) -> None:
+    """Flicker, the estimated age's unrest and lag on CLIPS, with and without what the filter does against them."""
+    import sys
+
+    from ..ages import parse_age
+    from ..runtime.backends import open_backend
+    from ..runtime.bundled import GENERATOR, bundled
+    from .judges import Judge
+    from .steadiness_report import MEASUREMENTS, write_steadiness
+
+    backend, years, judge = open_backend(model or bundled(GENERATOR), "cpu", threads), parse_age(age), Judge(age_model, 1)
+    with click.progressbar(length=len(clips) * MEASUREMENTS, label=f"{len(clips)} clips", file=sys.stderr) as bar:
+        text = write_steadiness(clips, backend, judge, years, max_frames, late, slow_ms, out, lambda: bar.update(1))
+    click.echo(text)
+
+
+@main.command()
+@click.argument("clips", nargs=-1, required=True)
+@click.option("--max-frames", type=click.IntRange(10), default=150, show_default=True)
+@click.option("--json", "json_path", type=PATH, help="Write all settings here.")
+def smoothing(clips: tuple[str, ...], max_frames: int, json_path: Path | None) -> None:
+    """Parameters of the landmarks' One-Euro filter on CLIPS: unrest at rest against lag in motion."""
+    from .report import write_json
+    from .smoothing import measure_smoothing, smoothing_dict, smoothing_markdown
+
+    settings = measure_smoothing(clips, max_frames)
+    click.echo(smoothing_markdown(settings))
+    if json_path:
+        write_json(json_path, smoothing_dict(settings))

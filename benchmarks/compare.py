@@ -1,17 +1,19 @@
-"""Two latency reports: is the second slower than the first by more than the noise of both?"""
+"""Two reports of times: is the second slower than the first by more than the noise of both?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import ReagingError
-from .report import markdown_table
+from .report import markdown_table, plural
 
 LEAST_BOUND = 0.05  # a difference below it is never called one
-KEY = ("model", "backend", "threads", "batch")
+LEAST_ROUNDS = 5  # from fewer no spread can be told
+# what a case is called by: those that a report's cases have
+KEY = ("model", "backend", "threads", "batch", "size", "clip", "faces", "stage")
 
 
 @dataclass(frozen=True)
@@ -26,37 +28,84 @@ class Change:
     verdict: str  # slower, faster or same
 
 
-def compare_reports(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
-    """The cases that both reports have; raises ReagingError where there are none."""
-    firsts = {_key(c): c for c in before.get("cases", [])}
-    pairs = [(firsts[_key(c)], c) for c in after.get("cases", []) if _key(c) in firsts]
-    if not pairs:
+@dataclass(frozen=True)
+class Comparison:
+    """All cases of both reports, and what a reader must know besides."""
+
+    changes: list[Change]
+    notes: list[str]
+
+
+def compare_reports(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
+    """Compares the cases that both reports have.
+
+    Raises ReagingError where there are none, or where a report has too few rounds to know its own noise.
+    """
+    firsts, seconds = _cases(before), _cases(after)
+    both = [key for key in seconds if key in firsts]
+    if not both:
         raise ReagingError(
-            "the two reports have no case in common", "latency reports of the same models, backends, threads, batches", "measure again"
+            "the two reports have no case in common", "reports of the same models, backends, threads, batches, sizes", "measure again"
         )
-    return [_change(a, b) for a, b in pairs]
+    changes = [_change(key, firsts[key], seconds[key]) for key in both]
+    alone = [(key, "first") for key in firsts if key not in seconds] + [(key, "second") for key in seconds if key not in firsts]
+    notes = [f"only in the {which} report: {_name(key)}" for key, which in alone]
+    return Comparison(changes, _machines(before, after) + notes)
 
 
-def compare_markdown(changes: list[Change]) -> str:
-    """The changes as a table."""
+def comparison_dict(comparison: Comparison) -> dict[str, Any]:
+    """What goes into a JSON file."""
+    return {"kind": "compare", "changes": [asdict(c) for c in comparison.changes], "notes": comparison.notes}
+
+
+def compare_markdown(comparison: Comparison) -> str:
+    """The changes as a table, and the notes below it."""
     head = ["case", "before ms", "after ms", "ratio", "noise", "verdict"]
-    rows = [[c.case, f"{c.before_ms:.2f}", f"{c.after_ms:.2f}", f"{c.ratio:.2f}", f"±{100 * c.bound:.0f} %", c.verdict] for c in changes]
-    return markdown_table(head, rows)
+    rows = [
+        [c.case, f"{c.before_ms:.2f}", f"{c.after_ms:.2f}", f"{c.ratio:.2f}", f"±{100 * c.bound:.0f} %", c.verdict]
+        for c in comparison.changes
+    ]
+    return "\n".join([markdown_table(head, rows), *(f"\nnote: {note}" for note in comparison.notes)])
 
 
-def _key(case: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(case.get(name)) for name in KEY)
+def _cases(report: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
+    return {tuple(str(case.get(name, "")) for name in KEY): case for case in report.get("cases", [])}
 
 
-def _change(a: dict[str, Any], b: dict[str, Any]) -> Change:
+def _name(key: tuple[str, ...]) -> str:
+    return " ".join(part for part in key if part)
+
+
+def _machines(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What may explain a change other than the code: another machine, or the same one in another mood."""
+    notes = []
+    first, second = before["machine"].get("cpu"), after["machine"].get("cpu")
+    if first != second:
+        notes.append(f"measured on two machines, {first} and {second}")
+    rates = [{c["threads"]: c["fp32_gflops"] for c in report.get("ceilings", [])} for report in (before, after)]
+    for threads in sorted(rates[0].keys() & rates[1].keys()):
+        ratio = rates[1][threads] / rates[0][threads]
+        if abs(ratio - 1) > LEAST_BOUND:
+            notes.append(f"the machine's own fp32 ceiling with {plural(threads, 'thread')} was {ratio:.2f} times the first run's")
+    return notes
+
+
+def _change(key: tuple[str, ...], a: dict[str, Any], b: dict[str, Any]) -> Change:
     before, after = float(a["wall_ms"]["p50"]), float(b["wall_ms"]["p50"])
-    bound = max(LEAST_BOUND, _spread(a) + _spread(b))
+    bound = max(LEAST_BOUND, _spread(key, a) + _spread(key, b))
     ratio = after / before
     verdict = "slower" if ratio > 1 + bound else "faster" if ratio < 1 / (1 + bound) else "same"
-    return Change(" ".join(_key(b)), before, after, ratio, bound, verdict)
+    return Change(_name(key), before, after, ratio, bound, verdict)
 
 
-def _spread(case: dict[str, Any]) -> float:
-    """Half of what the middle 80 % of the rounds' medians span, relative to their median."""
-    low, middle, high = np.percentile(case["round_medians_ms"], [10, 50, 90])
-    return float((high - low) / 2 / middle)
+def _spread(key: tuple[str, ...], case: dict[str, Any]) -> float:
+    """What the middle 80 % of the rounds' medians span, relative to their median: all of it, as two runs differ more than one's rounds."""
+    medians = case["round_medians_ms"]
+    if len(medians) < LEAST_ROUNDS:
+        raise ReagingError(
+            f"{_name(key)} was measured in {plural(len(medians), 'round')}",
+            f"at least {LEAST_ROUNDS}, to know the noise",
+            "measure with more --rounds",
+        )
+    low, middle, high = np.percentile(medians, [10, 50, 90])
+    return float((high - low) / middle)

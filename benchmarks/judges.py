@@ -21,17 +21,20 @@ TEMPLATE = 256  # pixels of the crop that the metadata speaks of
 Crops = NDArray[np.uint8]  # [N, H, H, 3] RGB, the FFHQ template at any H
 
 
+def _read(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ReagingError(f"cannot read the judge {path} ({error.strerror})", "an ONNX file", "check the path") from None
+
+
 class Judge:
     """One frozen net; call it with crops, get its raw output float32 [N, d]."""
 
     def __init__(self, path: str | Path, threads: int = 1, batch: int = 16):
         """Raises ReagingError where the file is missing, no ONNX, or says nothing usable about its crop."""
         self.name = Path(path).name
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise ReagingError(f"cannot read the judge {path} ({error.strerror})", "an ONNX file", "check the path") from None
-        self._session = open_session(data, str(path), "cpu", threads)
+        self._session = open_session(_read(path), str(path), "cpu", threads)
         self._batch = batch
         self._output = self._session.get_outputs()[0].name
         text = self._session.get_modelmeta().custom_metadata_map.get("crop", "")
@@ -78,3 +81,27 @@ def identity_vectors(judge: Judge, crops: Crops) -> NDArray[np.float64]:
     """Unit vectors [N, d]; the likeness of two faces is their dot product, -1 to 1."""
     out = judge(crops).astype(np.float64)
     return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+
+
+class PerceptualJudge:
+    """Distance of two pictures in the features of a frozen net: an ONNX file whose every output is a tap [N, C, h, w]."""
+
+    def __init__(self, path: str | Path, threads: int = 1):
+        """Raises ReagingError where the file is missing or has no taps."""
+        self.name = Path(path).name
+        self._session = open_session(_read(path), str(path), "cpu", threads)
+        if [i.name for i in self._session.get_inputs()] != ["x"] or any(len(o.shape) != 4 for o in self._session.get_outputs()):
+            raise ReagingError(f"{path} is no perceptual net", "an ONNX file with input x whose outputs are feature maps", "give another")
+
+    def __call__(self, a: Crops, b: Crops) -> NDArray[np.float64]:
+        """Crops [N, H, H, 3] -> [N]: mean over taps of the squared distance of channel-normalized features; 0 for equal pictures."""
+        return np.array([self._distance(x, y) for x, y in zip(a, b, strict=True)])
+
+    def _distance(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+        both = np.stack([a, b]).astype(np.float32).transpose(0, 3, 1, 2)
+        total = 0.0
+        taps = self._session.run(None, {"x": both})
+        for tap in taps:
+            unit = tap / np.maximum(np.linalg.norm(tap, axis=1, keepdims=True), 1e-12)
+            total += float(np.square(unit[0] - unit[1]).sum(0).mean())
+        return total / len(taps)

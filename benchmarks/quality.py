@@ -1,10 +1,9 @@
-"""How well a generator ages held-out faces: age reached, identity kept, nothing touched that should not be."""
+"""What the judges say of a generator's answers on held-out faces: one number for each face and target.  quality_scores sums them up."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -12,100 +11,105 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReagingError
-from ..export.pictures import Label, read_pictures, square_crops
+from ..export.pictures import Label, Picture, read_pictures, square_crops
 from ..export.verify import Runner, as_image
-from .judges import TEMPLATE, Crops, Judge, estimate_ages, identity_vectors
+from ..runtime.faces.face import Face, Points
+from ..runtime.faces.landmarks import FaceAligner
+from .judges import TEMPLATE, Crops, Judge, PerceptualJudge, estimate_ages, identity_vectors
 
-TARGETS = (8.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
-SPAN = (20.0, 70.0)  # the rise is counted between these where both are targets, else between the first and the last
+TARGETS = (5.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 75.0)
 BATCH = 8
 PSNR_CAP = 99.0  # dB of a picture that is returned bit for bit
-OUTSIDE = 0.5 / 255  # a mask below it is zero in 8 bits
-VISIBLE = 0.5 / 127.5  # a change above it can move an 8 bit value
+BAND = 0.5  # the band around the change: where the mask is over 0 and under this
+# FFHQ's mean landmarks in its 256 px crop: where the aligner starts to look
+TEMPLATE_LANDMARKS = np.array([[95.8, 120.9], [159.1, 121.0], [127.0, 158.0], [100.8, 186.7], [154.3, 186.6]], np.float32)
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Unedited faces of people that never trained: uint8 [N, 256, 256, 3] RGB, their labelled ages [N] (NaN where not known)."""
+    """Faces of people that never trained: uint8 [N, 256, 256, 3] RGB.
+
+    ``ages`` [N] as labelled (NaN where not known); ``sexes`` "" where not known; ``people`` says who is the same person.
+    """
 
     crops: Crops
-    ages: NDArray[np.float64]
+    ages: Numbers
     names: tuple[str, ...]
+    sexes: tuple[str, ...]
+    people: tuple[str, ...]
+
+    def take(self, chosen: Sequence[int] | NDArray[np.intp]) -> Faces:
+        """Some of them, by index."""
+        every = [int(i) for i in chosen]
+        columns = {f.name: tuple(getattr(self, f.name)[i] for i in every) for f in fields(self) if f.name not in ("crops", "ages")}
+        return replace(self, crops=self.crops[every], ages=self.ages[every], **columns)
+
+    def between(self, youngest: float, oldest: float) -> Faces:
+        """Those with a labelled age in this range, both ends included; raises ReagingError where there are none."""
+        chosen = np.flatnonzero((self.ages >= youngest) & (self.ages <= oldest))
+        if not len(chosen):
+            raise ReagingError(
+                f"no face between {youngest:g} and {oldest:g} years", "a column age with such faces", "choose other --source-ages"
+            )
+        return self.take(chosen)
+
+    def spread(self, limit: int | None) -> Faces:
+        """At most ``limit`` of them, evenly spread over the set."""
+        if limit is None or limit >= len(self.names):
+            return self
+        return self.take(np.linspace(0, len(self.names) - 1, limit).round().astype(int))
 
 
 @dataclass(frozen=True)
-class About:
-    """What was judged, for the report."""
+class Judges:
+    """Who judges; none of them may have been in a loss of the model."""
 
-    model: str = ""
-    data: tuple[str, ...] = ()
-    split: str = ""
-
-
-@dataclass(frozen=True)
-class AtTarget:
-    """Scores at one target age, means over faces."""
-
-    target: float
-    estimate: float  # years
-    error: float  # mean |estimate - target|, years
-    identity: float  # cosine to the input
-    identity_low: float  # its 10th percentile
-    change: float  # mean |output - input| over the picture, in 8 bit steps
-    mask: float  # mean of the mask
-    control_error: float  # mean |estimate of the input - target|: what returning the input scores
+    ages: tuple[Judge, ...]
+    identity: Judge
+    perceptual: PerceptualJudge | None = None
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What one generator got, with the controls that its figures must be read against."""
+class Answers:
+    """N faces x T targets, with the inputs' own figures beside them."""
 
-    model: str
-    data: tuple[str, ...]
-    split: str
-    faces: int
-    age_judge: str
-    identity_judge: str
-    by_target: tuple[AtTarget, ...]
-    error: float  # mean of the targets' errors, years
-    control_error: float  # the same for a model that returns its input
-    identity: float
-    span: tuple[float, float]
-    rise: float  # mean over faces of estimate(span's end) - estimate(span's start), years; a model that returns its input: 0
-    order: float  # Spearman correlation of target and estimate, mean over faces; a model that returns its input: 0
-    own_age_psnr: float  # dB, asked for the age that the face has (capped); a model that returns its input: the cap
-    outside_changed: float  # share of the pixels with mask 0 that change visibly
-    judge_error: float | None  # the age judge's mean error on these faces against their labels; None without labels
-    seconds: float
-    estimates: list[list[float]] = field(default_factory=list, repr=False)  # years [face][target]
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
+    targets: Numbers  # [T]
+    estimates: Numbers  # [judge, N, T] years
+    input_estimates: Numbers  # [judge, N] years
+    identity: Numbers  # [N, T] cosine to the input
+    input_vectors: Numbers  # [N, d] unit vectors
+    landmarks: Numbers  # [N, T] mean distance of five landmarks between input and output, in eye distances; NaN where no face is seen
+    change: Numbers  # [N, T] mean |output - input|, gray levels
+    mask: Numbers  # [N, T] mean of the mask
+    outside: Numbers  # [N, T] share of the pixels with mask 0 that differ in 8 bits
+    band: Numbers  # [N, T] PSNR in the band around the change, dB
+    own_psnr: Numbers  # [N] dB, asked for the age that the face has
+    own_identity: Numbers  # [N]
+    own_perceptual: Numbers | None  # [N]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The scores, and the pictures behind them: uint8 [target][N, S, S, 3] RGB."""
-
-    scores: Scores
-    aged: list[Crops]
-    input_estimates: NDArray[np.float64]
-
-
-def held_out_faces(sources: Sequence[str | Path], split: str = "test", limit: int | None = None) -> Faces:
-    """Unedited faces (``step`` 0 where the set has steps) of one split; ``limit`` takes that many, evenly spread over the set.
+def held_out_faces(sources: Sequence[str | Path], split: str = "test", edited: bool = False) -> Faces:
+    """The faces of one split, without those that an editor made of another picture (``step`` above 0) unless ``edited``.
 
     Raises ReagingError where a source has none.
     """
 
     def keep(label: Label) -> bool:
-        return label.get("step", "0") == "0" and label.get("split", split) == split
+        return (edited or label.get("step", "0") == "0") and label.get("split", split) == split
 
-    pictures = [picture for source in sources for picture in read_pictures(source, keep=keep)]
-    if limit is not None and limit < len(pictures):
-        pictures = [pictures[i] for i in np.linspace(0, len(pictures) - 1, limit).round().astype(int)]
-    ages = np.array([_years(p.label) for p in pictures])
-    return Faces(square_crops(pictures, TEMPLATE), ages, tuple(p.name for p in pictures))
+    rows: list[tuple[Picture, str]] = []
+    for source in sources:  # a picture without an identity is a person of its own
+        rows += [(p, f"{source}/{p.label.get('identity') or p.name}") for p in read_pictures(source, keep=keep)]
+    pictures = [p for p, _ in rows]
+    return Faces(
+        square_crops(pictures, TEMPLATE),
+        np.array([_years(p.label) for p in pictures]),
+        tuple(p.name for p in pictures),
+        tuple(p.label.get("sex", "") for p in pictures),
+        tuple(person for _, person in rows),
+    )
 
 
 def _years(label: Label) -> float:
@@ -115,93 +119,70 @@ def _years(label: Label) -> float:
         return float("nan")
 
 
-def judge_model(
-    run: Runner,
-    size: int,
-    faces: Faces,
-    targets: Sequence[float],
-    age_judge: Judge,
-    identity_judge: Judge,
-    about: About | None = None,
-    progress: Callable[[], None] = lambda: None,
-) -> Judged:
-    """Runs a generator of ``size`` pixels over faces x targets and scores the outputs; ``progress`` is called after every target.
+def answers(
+    run: Runner, size: int, faces: Faces, targets: Sequence[float], judges: Judges, progress: Callable[[], None] = lambda: None
+) -> tuple[Answers, list[Crops]]:
+    """Runs a generator of ``size`` pixels over faces x targets and asks the judges; ``progress`` is called once for each, and once more.
 
-    Raises ReagingError for fewer than two faces or targets.
+    Also returns the outputs: uint8 [target][N, S, S, 3] RGB.  Raises ReagingError for fewer than two faces or targets.
     """
     if len(targets) < 2 or len(faces.names) < 2:
         raise ReagingError(
             f"{len(faces.names)} faces and {len(targets)} targets are too few", "at least two of each", "give more of --data, --targets"
         )
-    about = about or About()
-    start = time.perf_counter()
     targets = sorted(targets)
-    image = as_image(_resize(faces.crops, size))
-    before = identity_vectors(identity_judge, faces.crops)
-    own = estimate_ages(age_judge, faces.crops)
-    known = ~np.isnan(faces.ages)
-    rows, aged_all, estimates, outside = [], [], [], []
+    small = _resize(faces.crops, size)
+    image, vectors = as_image(small), identity_vectors(judges.identity, faces.crops)
+    where = find_landmarks(faces.crops)
+    input_estimates = np.stack([estimate_ages(j, faces.crops) for j in judges.ages])
+    aged_all: list[Crops] = []
+    columns: dict[str, list[Numbers]] = {name: [] for name in ("estimates", "identity", "landmarks", "change", "mask", "outside", "band")}
     for target in targets:
         aged, mask = _run(run, image, np.full(len(image), target))
         crops = _as_crops(aged)
-        estimate = estimate_ages(age_judge, crops)
-        likeness = (identity_vectors(identity_judge, crops) * before).sum(1)
-        rows.append(
-            AtTarget(
-                target=float(target),
-                estimate=float(estimate.mean()),
-                error=float(np.abs(estimate - target).mean()),
-                identity=float(likeness.mean()),
-                identity_low=float(np.percentile(likeness, 10)),
-                change=float(np.abs(aged - image).mean() * 127.5),
-                mask=float(mask.mean()),
-                control_error=float(np.abs(own - target).mean()),
-            )
-        )
+        columns["estimates"].append(np.stack([estimate_ages(j, crops) for j in judges.ages]))
+        columns["identity"].append((identity_vectors(judges.identity, crops) * vectors).sum(1))
+        columns["landmarks"].append(_moved(where, find_landmarks(_resize(crops, TEMPLATE))))
+        columns["change"].append(np.abs(aged - image).mean((1, 2, 3)) * 127.5)
+        columns["mask"].append(mask.mean((1, 2, 3)).astype(np.float64))
+        columns["outside"].append(_changed_outside(small, crops, mask))
+        columns["band"].append(_psnr(aged, image, (mask > 0) & (mask < BAND)))
         aged_all.append(crops)
-        estimates.append(estimate)
-        outside.append(_outside_changed(image, aged, mask))
         progress()
-    table = np.stack(estimates, 1)  # [face, target]
-    span = SPAN if set(SPAN) <= set(targets) else (float(targets[0]), float(targets[-1]))
-    same, _ = _run(run, image, np.where(known, faces.ages, own))
-    scores = Scores(
-        model=about.model,
-        data=about.data,
-        split=about.split,
-        faces=len(faces.names),
-        age_judge=age_judge.name,
-        identity_judge=identity_judge.name,
-        by_target=tuple(rows),
-        error=float(np.mean([r.error for r in rows])),
-        control_error=float(np.mean([r.control_error for r in rows])),
-        identity=float(np.mean([r.identity for r in rows])),
-        span=span,
-        rise=float((table[:, targets.index(span[1])] - table[:, targets.index(span[0])]).mean()),
-        order=float(np.mean([spearman(np.asarray(targets), row) for row in table])),
-        own_age_psnr=float(np.mean(_psnr(same, image))),
-        outside_changed=float(np.mean(outside)),
-        judge_error=float(np.abs(own - faces.ages)[known].mean()) if known.any() else None,
-        seconds=time.perf_counter() - start,
-        estimates=table.round(2).tolist(),
+    own = np.where(np.isnan(faces.ages), input_estimates[0], faces.ages)
+    same = _run(run, image, own)[0]
+    same_crops = _as_crops(same)
+    progress()
+    found = Answers(
+        targets=np.asarray(targets),
+        input_estimates=input_estimates,
+        input_vectors=vectors,
+        own_psnr=_psnr(same, image, np.ones_like(image[:, :1], bool)),
+        own_identity=(identity_vectors(judges.identity, same_crops) * vectors).sum(1),
+        own_perceptual=judges.perceptual(same_crops, small) if judges.perceptual else None,
+        **{name: np.stack(column, -1) for name, column in columns.items()},
     )
-    return Judged(scores, aged_all, own)
+    return found, aged_all
 
 
-def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Rank correlation, -1 to 1; 0 where one of the two does not vary."""
-    ranks = [_ranks(v) - (len(v) - 1) / 2 for v in (a, b)]
-    scale = float(np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1]))
-    return float(ranks[0] @ ranks[1]) / scale if scale else 0.0
+def find_landmarks(crops: Crops) -> Numbers:
+    """The bundled aligner's landmarks [N, 5, 2] in crops uint8 [N, 256, 256, 3] RGB; NaN where it sees no face."""
+    aligner = FaceAligner(threshold=0.0)
+    out = np.full((len(crops), 5, 2), np.nan)
+    for i, crop in enumerate(crops):
+        box: Points = np.array([0, 0, TEMPLATE, TEMPLATE], np.float32)
+        faces = aligner(np.ascontiguousarray(crop[:, :, ::-1]), [Face(box, TEMPLATE_LANDMARKS, 1.0)])
+        if faces:
+            out[i] = faces[0].landmarks
+    return out
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 0, equal values sharing their mean rank."""
-    below = (values[:, None] > values[None]).sum(1)
-    return below + ((values[:, None] == values[None]).sum(1) - 1) / 2
+def _moved(before: Numbers, after: Numbers) -> Numbers:
+    eyes = np.linalg.norm(before[:, 1] - before[:, 0], axis=1)
+    return np.linalg.norm(after - before, axis=2).mean(1) / eyes
 
 
-def _run(run: Runner, image: NDArray[np.float32], ages: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _run(run: Runner, image: NDArray[np.float32], ages: Numbers) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     years = np.clip(ages, 0, 100).astype(np.float32)
     parts = [run(image[i : i + BATCH], years[i : i + BATCH]) for i in range(0, len(image), BATCH)]
     aged, mask = zip(*parts, strict=True)
@@ -220,12 +201,13 @@ def _resize(crops: Crops, size: int) -> Crops:
     return np.stack([cv2.resize(crop, (size, size), interpolation=way) for crop in crops]).astype(np.uint8)
 
 
-def _outside_changed(image: NDArray[np.float32], aged: NDArray[np.float32], mask: NDArray[np.float32]) -> float:
-    outside = mask[:, 0] < OUTSIDE
-    changed = (np.abs(aged - image).max(1) > VISIBLE) & outside
-    return float(changed.sum() / max(1, outside.sum()))
+def _changed_outside(before: Crops, after: Crops, mask: NDArray[np.float32]) -> Numbers:
+    outside = mask[:, 0] == 0
+    changed = (before != after).any(-1) & outside
+    return changed.sum((1, 2)) / np.maximum(1, outside.sum((1, 2)))
 
 
-def _psnr(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    error = np.square((a - b).astype(np.float64)).reshape(len(a), -1).mean(1)
+def _psnr(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[np.bool_]) -> Numbers:
+    """dB between images [N, 3, S, S] over the pixels of ``where`` [N, 1, S, S]; the cap where there are none."""
+    error = (np.square((a - b).astype(np.float64)).mean(1) * where[:, 0]).sum((1, 2)) / np.maximum(1, where.sum((1, 2, 3)))
     return np.minimum(10 * np.log10(4 / np.maximum(error, 1e-30)), PSNR_CAP)

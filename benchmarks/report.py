@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from .. import __version__
 from ..errors import ReagingError
 from ..files import whole_file
 from ..runtime.backends.base import cores
+from ..runtime.sinks.base import check_place
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "torch")
 FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp")
@@ -29,6 +32,7 @@ def fingerprint() -> dict[str, Any]:
         "cores": cores(),
         "flags": [f for f in FLAGS if f in flags],
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # before the measurement: of other programs
+        "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "reaging": __version__,
@@ -40,7 +44,12 @@ def fingerprint() -> dict[str, Any]:
 def fingerprint_line(machine: dict[str, Any]) -> str:
     """The fingerprint in one line."""
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    return f"{machine['cpu']}, {machine['cores']} cores ({' '.join(machine['flags'])}), load {machine['load']}; {packages}"
+    return f"{machine['cpu']}, {plural(machine['cores'], 'core')} ({' '.join(machine['flags'])}), load {machine['load']}; {packages}"
+
+
+def plural(count: float, thing: str) -> str:
+    """``1 face``, ``2 faces``."""
+    return f"{count:g} {thing}{'s' * (count != 1)}"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -52,6 +61,37 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     first = " | ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(head, widths, strict=True)))
     rule = " | ".join("-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths))
     return "\n".join(f"| {line} |" for line in [first, rule, *text])
+
+
+def check_places(*paths: Path | None) -> None:
+    """Raises ReagingError where a report could not be written later; a path without ending is a folder, and is made.  Nothing else is."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.suffix:
+            check_place(path)
+            continue
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ReagingError(f"cannot make the folder {path} ({error.strerror})", "a folder to write into", "choose another") from None
+
+
+def write_report(
+    report: dict[str, Any], text: str, json_path: Path | None = None, markdown_path: Path | None = None, charts: Path | None = None
+) -> None:
+    """Prints the tables and writes what was asked for."""
+    click.echo(text)
+    if json_path:
+        write_json(json_path, report)
+    if markdown_path:
+        with whole_file(markdown_path) as part:
+            part.write_text(text + "\n", "utf-8")
+    if charts:
+        from .charts import draw_charts
+
+        drawn = draw_charts(report, charts)
+        click.echo(f"wrote {', '.join(str(path) for path in drawn)}", err=True)
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
@@ -78,6 +118,13 @@ def _cpu_facts() -> dict[str, str]:
     except OSError:
         return {}
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return None
 
 
 def _version(package: str) -> str | None:
