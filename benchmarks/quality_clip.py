@@ -36,6 +36,7 @@ def judge_clip(
 ) -> OnClip:
     """Runs the live filter over a clip, frame by frame; raises ReagingError where it cannot be read or no face stays for two frames."""
     face_filter = filter_with(backend, target)
+    face_filter.fade_s = 0.0  # a face that is still fading in is not at its age yet
     tracks: dict[int, list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]] = {}
     count = 0
     source = open_source(str(clip))

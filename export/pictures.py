@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.shards import MANIFEST, manifest_shards
 from ..errors import ReagingError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -29,7 +30,8 @@ class Picture:
 
 
 def read_pictures(source: str | Path, limit: int | None = None, keep: Callable[[Label], bool] = lambda label: True) -> list[Picture]:
-    """The pictures of ``source`` in the order of their names: a picture file, a folder (searched to its leaves) or a tar.
+    """The pictures of ``source`` in the order of their names: a picture file, a folder (searched to its leaves or, where reaging-data
+    wrote it, its shards) or a tar.
 
     A ``labels.csv`` in the folder or tar names its pictures relative to itself (column ``file``); ``keep`` chooses by its rows.
     Raises ReagingError where there is nothing to read, a picture is damaged, or none is kept.
@@ -37,12 +39,18 @@ def read_pictures(source: str | Path, limit: int | None = None, keep: Callable[[
     source = Path(source)
     if not source.exists():
         raise ReagingError(f"{source} does not exist", "a picture, a folder of pictures or a tar", "check the path")
-    if source.is_dir():
+    entries: Entries = {}
+    labels: dict[str, Label] = {}
+    if (source / MANIFEST).is_file():
+        for shard in manifest_shards(source):
+            more, rows = _tar(shard)
+            entries, labels = entries | more, labels | rows
+    elif source.is_dir():
         entries, labels = _folder(source)
     elif source.suffix.lower() == ".tar":
         entries, labels = _tar(source)
     else:
-        entries, labels = {source.name: source.read_bytes}, {}
+        entries = {source.name: source.read_bytes}
     pictures: list[Picture] = []
     for name in sorted(entries):
         if limit is not None and len(pictures) >= limit:

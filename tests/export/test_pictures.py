@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -33,6 +34,23 @@ def test_folder_and_tar_give_the_same(folder: Path, tmp_path: Path) -> None:
         assert red.image[0, 0].tolist() == [255, 0, 0] and blue.image[0, 0].tolist() == [0, 0, 255]
         assert [p.label["split"] for p in read_pictures(source, keep=lambda label: label["split"] == "train")] == ["train"]
         assert len(read_pictures(source, limit=1)) == 1
+
+
+def test_a_folder_of_shards_is_read_through_its_manifest(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    shards = []
+    for age, name in ((30, "0.png"), (60, "1.png")):
+        (folder / "labels.csv").write_text(f"file,age\n{name},{age}\n")
+        with tarfile.open(out / f"{name[0]}.tar", "w") as tar:
+            tar.add(folder / "labels.csv", "labels.csv")
+            tar.add(folder / "a" / name, name)
+        shards.append({"file": f"{name[0]}.tar", "bytes": (out / f"{name[0]}.tar").stat().st_size})
+    (out / "manifest.json").write_text(json.dumps({"shards": shards}))
+    assert [p.label["age"] for p in read_pictures(out)] == ["30", "60"]
+    (out / "1.tar").unlink()
+    with pytest.raises(ReagingError, match="missing or not whole"):
+        read_pictures(out)
 
 
 def test_crops_are_the_middle_square(folder: Path) -> None:
