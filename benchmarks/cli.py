@@ -237,7 +237,7 @@ def stages(
 
     from ..ages import parse_age
     from ..runtime.backends import open_backend
-    from ..runtime.bundled import GENERATOR, bundled
+    from ..runtime.bundled import generator_path
     from .report import check_places, fingerprint, plural, write_report
     from .scenes import Scene, make_scenes
     from .stages import TURN, WARM_UP, growth, measure_stages, stages_markdown
@@ -245,14 +245,14 @@ def stages(
     need("bench", *(["matplotlib"] if charts else []))
     check_places(json_path, markdown_path, charts)
     years, people, sizes = parse_age(age), positive("--faces", counts), parse_sizes(size)
-    backend, machine = open_backend(model or bundled(GENERATOR), device, threads), fingerprint()
+    backend, machine = open_backend(generator_path(model), device, threads), fingerprint()
     with TemporaryDirectory() as name:
         folder = Path(name)
         scenes = [Scene(clip, clip) for clip in dict.fromkeys(clips)]
         scenes = scenes or make_scenes("demo", people, sizes, max_frames + WARM_UP, folder)
         with progress(-(-max_frames // TURN), f"{plural(len(scenes), 'clip')}, {plural(max_frames, 'frame')} of each") as step:
             cases = measure_stages(scenes, backend, years, threads, detector, max_frames, folder, step)
-    run = {"model": model.name if model else GENERATOR, "device": backend.device, "backend": type(backend).__name__, "threads": threads}
+    run = {"model": generator_path(model).name, "device": backend.device, "backend": type(backend).__name__, "threads": threads}
     report = {"kind": "stages", "machine": machine, **run, "cases": cases, "growth": growth(cases)}
     write_report(report, stages_markdown(report), json_path, markdown_path, charts)
 
@@ -315,11 +315,11 @@ def steadiness(
 
     from ..ages import parse_age
     from ..runtime.backends import open_backend
-    from ..runtime.bundled import GENERATOR, bundled
+    from ..runtime.bundled import generator_path
     from .judges import Judge
     from .steadiness_report import MEASUREMENTS, write_steadiness
 
-    backend, years, judge = open_backend(model or bundled(GENERATOR), "cpu", threads), parse_age(age), Judge(age_model, 1)
+    backend, years, judge = open_backend(generator_path(model), "cpu", threads), parse_age(age), Judge(age_model, 1)
     with click.progressbar(length=len(clips) * MEASUREMENTS, label=f"{len(clips)} clips", file=sys.stderr) as bar:
         text = write_steadiness(clips, backend, judge, years, max_frames, late, slow_ms, out, lambda: bar.update(1))
     click.echo(text)

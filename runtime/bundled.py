@@ -8,6 +8,7 @@ from ..errors import ReagingError
 
 FOLDER = Path(__file__).parent / "models"
 GENERATOR = "mobile-256.onnx"
+NAMES = {"mobile": GENERATOR, "mobile-fp16": "mobile-256-fp16.onnx"}  # bundled generators by the name that --model takes
 DEMO = "demo.mp4"
 
 
@@ -17,3 +18,8 @@ def bundled(name: str) -> Path:
     if not path.is_file():
         raise ReagingError(f"the bundled file {name} is missing", f"it in {FOLDER}", "install reaging again, or name a file of your own")
     return path
+
+
+def generator_path(model: str | Path | None = None) -> Path:
+    """The file behind ``--model``: a bundled generator's name, a path, or nothing for the default."""
+    return bundled(NAMES.get(str(model), GENERATOR)) if model is None or str(model) in NAMES else Path(model)

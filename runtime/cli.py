@@ -54,7 +54,7 @@ def _list_cameras(ctx: click.Context, param: click.Parameter, wanted: bool) -> N
 
 
 @click.command(cls=Command)
-@click.option("--model", type=Path, help="A generator: .onnx, or .engine for TensorRT. Default: the bundled one.")
+@click.option("--model", type=Path, help="A generator: .onnx, .engine for TensorRT, or the bundled mobile or mobile-fp16. Default: mobile.")
 @click.option(
     "--source",
     default="camera:0",
@@ -244,9 +244,9 @@ def _check_target(source: str, origin: Source, sink: str, max_frames: int | None
 
 def _open_backend(model: Path | None, device: str, threads: int) -> tuple[Backend, str]:
     from .backends import choose_backend
-    from .bundled import GENERATOR, bundled
+    from .bundled import generator_path
 
-    return choose_backend(model or bundled(GENERATOR), device, threads)
+    return choose_backend(generator_path(model), device, threads)
 
 
 def _open_filter(backend: Backend, age: float, detector: Path | None) -> FaceFilter:

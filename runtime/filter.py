@@ -15,7 +15,7 @@ from .ager import Ager
 from .backends import open_backend
 from .backends.base import Backend, Floats
 from .background import Background
-from .bundled import GENERATOR, bundled
+from .bundled import generator_path
 from .faces.face import Face
 from .faces.template import cut, frame_to_crop
 from .glide import Glide
@@ -225,7 +225,7 @@ def open_filter(
     ``model`` and ``detector`` (a YuNet ONNX) default to the bundled generator, finder and aligner; 0 threads means all cores.
     Raises ReagingError where a file or the device is missing.
     """
-    return filter_with(open_backend(model or bundled(GENERATOR), device, threads), age, threads, detector)
+    return filter_with(open_backend(generator_path(model), device, threads), age, threads, detector)
 
 
 def filter_with(backend: Backend, age: float = 70.0, threads: int = 0, detector: str | Path | None = None) -> FaceFilter:
