@@ -126,7 +126,7 @@ def test_the_filter_on_a_stream(tinting: Path, tmp_path: Path) -> None:
             assert child.returncode == 0, errors
             shots = list(open_source(str(tmp_path / f"{number}.mp4")))
             assert len(shots) == 30 and shots[0].time == 0
-            assert 30 / 21 < shots[-1].time < 60  # as long as the camera took for it, however many frames came out of it
+            assert 1.15 < shots[-1].time < 60  # as long as the camera took, 20 frames a second, a few of them queued at its start
 
 
 @pytest.fixture
