@@ -40,7 +40,8 @@ def test_ragan_256_is_the_papers():
     assert (p.rec, p.rec_late, p.rec_epochs, p.cyc, p.adv) == (10, 1, 10, 1, 1)
     assert (p.beta1, p.beta2, p.lr, p.disc_lr, p.batch, p.epochs) == (0.0, 0.99, 1e-4, 1e-4, 8, 30)
     assert (p.r1, p.r1_every, p.ema, p.constant) == (1, 1, 0.999, 2 / 3)
-    assert not any((p.paired, p.perceptual, p.age, p.identity, p.mask, p.sparsity, p.tv, p.clip))
+    assert not any((p.paired, p.perceptual, p.age, p.identity, p.sparsity, p.tv, p.clip))
+    assert p.mask == 1, "or nothing keeps the mask from closing"
     g = build_generator(p)
     assert g.age_code.length == 500
     x = torch.zeros(1, 3, 256, 256)
