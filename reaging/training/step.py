@@ -166,7 +166,7 @@ class GeneratorTask:
                 group["lr"] = learning_rate(self.preset, step, self.steps, peak)
         self.nets["generator"].train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            return self._generator_step(b, step, self._discriminator_step)
+            return self._generator_step(b, step)
 
     def _to_device(self, value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -204,7 +204,7 @@ class GeneratorTask:
         top, left = (int(p * (image.shape[-1] - side + 1)) for p in place)
         return image[..., top : top + side, left : left + side]
 
-    def _generator_step(self, b: Batch, step: int, discriminator_step: Any) -> dict[str, float]:
+    def _generator_step(self, b: Batch, step: int) -> dict[str, float]:
         p = self.preset
         adversarial = p.adv > 0 and step >= p.adv_from
         # not through DistributedDataParallel: it would wait for gradients that the generator's step does not make
@@ -247,7 +247,7 @@ class GeneratorTask:
         if adversarial and p.disc == "features":
             values |= self._feature_discriminator_step(b, [s.detach() for s in seen[1:]], wanted[1:], areas, step)
         elif adversarial:
-            values |= discriminator_step(b, aged.detach(), step)
+            values |= self._discriminator_step(b, aged.detach(), step)
         return {k: float(v.detach()) for k, v in values.items()}
 
     def _extra_terms(self, b: Batch, aged: Tensor, mask: Tensor, step: int) -> dict[str, tuple[float, Tensor]]:
