@@ -44,6 +44,16 @@ def paired(aged: Tensor, target: Tensor, has_pair: Tensor, mask: Tensor) -> Tens
     return (error * has_pair).mean()
 
 
+def low_frequencies(aged: Tensor, target: Tensor, has_pair: Tensor, cell: int = 8) -> Tensor:
+    """Squared distance of the means over ``cell`` pixels squared, where has_pair [N] is 1: color and shade as the data has them.
+
+    A square, for the mean of the futures a face may have: their median is too small a change, and what the other terms would paint in
+    large patches to please a net costs here.
+    """
+    error = (F.avg_pool2d(aged, cell) - F.avg_pool2d(target, cell)).square().mean((1, 2, 3))
+    return (error * has_pair).mean()
+
+
 def perceptual(features: list[Tensor], target_features: list[Tensor], has_pair: Tensor) -> Tensor:
     """Mean over taps of the squared distance of channel-normalized features."""
     total = torch.zeros((), device=has_pair.device)

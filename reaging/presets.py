@@ -49,7 +49,9 @@ class Preset:
     perceptual_every: int = 1  # steps between uses of the perceptual net; the term is multiplied by it
     age: float = 0.0
     age_every: int = 1  # the same for the age and identity nets
+    low: float = 0.0  # distance from the pair in low frequencies alone
     shake: float = 0.0  # how far the crops of the age and identity nets wander, in shares of the picture's side
+    unsettle: bool = False  # the age net sees flips, tints and patches of the input, never the same twice
     identity: float = 0.0
     mask: float = 0.0
     sparsity: float = 0.0

@@ -55,3 +55,11 @@ def test_perceptual_is_zero_for_equal_features_only():
     g = [torch.randn_like(t) for t in f]
     has = torch.ones(2)
     assert float(losses.perceptual(f, f, has)) == 0.0 < float(losses.perceptual(f, g, has))
+
+
+def test_low_frequencies_count_shades_and_not_texture():
+    a, one = torch.zeros(2, 3, 16, 16), torch.tensor([1.0, 0.0])
+    texture = torch.ones(2, 3, 16, 16)
+    texture[..., ::2] = -1
+    assert float(losses.low_frequencies(a, texture, one)) == 0.0
+    assert float(losses.low_frequencies(a, torch.full_like(a, 0.5), one)) == 0.125  # 0.5 squared, half of the two faces

@@ -21,6 +21,7 @@ from ..nets import build_discriminator, build_generator
 from ..nets.frozen import FrozenNet
 from ..presets import Preset
 from .ema import averaged_copy
+from .views import View, draw_view, seen
 
 SHEET_AGES = (5, 15, 25, 40, 60, 80)
 WRONG_AGE = 10.0  # years: a face this far from an age should not pass for that age
@@ -39,7 +40,7 @@ class Batch:
     has_mask: Tensor  # [N]
     noise: Tensor  # [N, code]: v of the age code
     crop: tuple[float, float]  # place of the random crops, 0..1
-    shake: tuple[float, float, float]  # of the frozen nets' crops
+    view: View  # how the frozen age and identity nets see it
     label: Tensor  # [N] class of age
     target_label: Tensor  # [N] class of target_age
 
@@ -107,7 +108,7 @@ class GeneratorTask:
         code = getattr(self.nets["generator"], "age_code", None)
         noise = torch.from_numpy(rng.normal(0, self.preset.code_noise, (n, code.length if code else 1)).astype(np.float32))
         crop = (float(rng.random()), float(rng.random()))
-        right, down, scale = (float(v) for v in rng.normal(0, self.preset.shake, 3))
+        view = draw_view(rng, self.preset.shake, self.preset.unsettle)
         seeds = rng.integers(2**31, size=n)
         mine = slice(self.rank * n // self.world, (self.rank + 1) * n // self.world)
         rows = [self._example(np.random.default_rng([int(s), 1])) for s in seeds[mine]]
@@ -118,7 +119,7 @@ class GeneratorTask:
 
         return Batch(
             picture(image), torch.from_numpy(age), picture(target), torch.from_numpy(target_age), torch.from_numpy(has_pair),
-            torch.from_numpy(mask)[:, None], torch.from_numpy(has_mask), noise[mine], crop, (right, down, scale),
+            torch.from_numpy(mask)[:, None], torch.from_numpy(has_mask), noise[mine], crop, view,
             torch.from_numpy(age_class(age)), torch.from_numpy(age_class(target_age)),
         )  # fmt: skip
 
@@ -211,22 +212,22 @@ class GeneratorTask:
         critic = self.nets["discriminator"].requires_grad_(False)
         aged, mask = self._generate(b.image, b.target_age, b.age, b.noise)
         terms: dict[str, tuple[float, Tensor]] = {}
-        seen: list[Tensor] = []  # features of the output
+        shown: list[Tensor] = []  # features of the output
         wanted: list[Tensor] = []  # of the target
         areas: list[Tensor] = []  # where they count
         if "perceptual" in self.frozen and step % p.perceptual_every == 0:
-            seen = self._features(b, aged, step)
+            shown = self._features(b, aged, step)
             with torch.no_grad():
                 wanted = self._features(b, b.target, step)
             if p.perceptual:
-                terms["perceptual"] = (p.perceptual * p.perceptual_every, losses.perceptual(seen, wanted, b.has_pair))
+                terms["perceptual"] = (p.perceptual * p.perceptual_every, losses.perceptual(shown, wanted, b.has_pair))
         if p.disc == "features":
-            adversarial = adversarial and bool(seen)
+            adversarial = adversarial and bool(shown)
             if adversarial:
                 # outside the mask an output is its input: such patches would only teach that nothing can be told apart
                 area = self._view(b, F.interpolate(b.mask, scale_factor=4.0, mode="bilinear", align_corners=False), step)
-                areas = [F.interpolate(area, size=x.shape[2:], mode="area")[:, 0] for x in seen[1:]]
-                logits = zip(critic(seen[1:], b.target_age), areas, strict=True)
+                areas = [F.interpolate(area, size=x.shape[2:], mode="area")[:, 0] for x in shown[1:]]
+                logits = zip(critic(shown[1:], b.target_age), areas, strict=True)
                 terms["adv"] = (p.adv * p.perceptual_every, _mean([losses.generator_adversarial(x, w) for x, w in logits]))
         elif adversarial:
             terms["adv"] = (p.adv, losses.generator_adversarial(self._judge(critic, b, aged, b.target_age, b.target_label)))
@@ -245,7 +246,7 @@ class GeneratorTask:
             values[name] = ((picture - b.target).abs().mean((1, 2, 3)) * b.has_pair).sum() / pairs
         values["mask_mean"] = mask.mean()
         if adversarial and p.disc == "features":
-            values |= self._feature_discriminator_step(b, [s.detach() for s in seen[1:]], wanted[1:], areas, step)
+            values |= self._feature_discriminator_step(b, [s.detach() for s in shown[1:]], wanted[1:], areas, step)
         elif adversarial:
             values |= self._discriminator_step(b, aged.detach(), step)
         return {k: float(v.detach()) for k, v in values.items()}
@@ -255,15 +256,17 @@ class GeneratorTask:
         if p.paired:
             area = F.interpolate(b.mask, scale_factor=4.0, mode="bilinear", align_corners=False)
             terms["paired"] = (p.paired, losses.paired(aged, b.target, b.has_pair, area))
+        if p.low:
+            terms["low"] = (p.low, losses.low_frequencies(aged, b.target, b.has_pair))
         if step % p.age_every == 0:  # the frozen nets are dear: used now and then, weighted up
             if p.age:
-                years = self.frozen["age"].look(aged, b.shake)[:, 0]  # type: ignore[operator]
+                years = self.frozen["age"].look(seen(b.view, aged, b.image), b.view.shake)[:, 0]  # type: ignore[operator]
                 terms["age"] = (p.age * p.age_every, losses.age_distance(years, b.target_age))
             if p.identity:
                 net = self.frozen["identity"]
                 with torch.no_grad():
-                    known = net.look(b.image, b.shake)  # type: ignore[operator]
-                terms["identity"] = (p.identity * p.age_every, losses.identity_distance(net.look(aged, b.shake), known))  # type: ignore[operator]
+                    known = net.look(b.image, b.view.shake)  # type: ignore[operator]
+                terms["identity"] = (p.identity * p.age_every, losses.identity_distance(net.look(aged, b.view.shake), known))  # type: ignore[operator]
         if p.mask:
             small = F.interpolate(mask, size=b.mask.shape[2:], mode="area")
             terms["mask"] = (p.mask, losses.mask_supervision(small, b.mask, b.has_mask))

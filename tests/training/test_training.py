@@ -164,11 +164,13 @@ def test_frozen_nets_judge_the_output(faces, tmp_path):
     model.metadata_props.add(key="crop", value="127.5,140,128,32")
     onnx.save(model, tmp_path / "age.onnx")
     net = str(tmp_path / "age.onnx")
-    preset = dataclasses.replace(TINY, adv=0.0, age=1.0, age_net=net, identity=0.1, identity_net=net, paired=0.0, mask=0.0)
+    preset = dataclasses.replace(
+        TINY, adv=0.0, age=1.0, age_net=net, shake=0.02, unsettle=True, identity=0.1, identity_net=net, paired=0.0, low=0.1, mask=0.0
+    )
     run(task_on(faces, preset, 60), tmp_path / "run", 60)
     log = log_of(tmp_path / "run")
     first, last = (sum(line["age"] for line in part) / 10 for part in (log[:10], log[-10:]))
-    assert last < first and "identity" in log[0]
+    assert last < first and {"identity", "low"} <= log[0].keys()
 
 
 def write_taps(path: Path) -> str:
