@@ -79,6 +79,16 @@ def mask_supervision(mask: Tensor, target: Tensor, has_mask: Tensor) -> Tensor:
     return (error * has_mask).mean()
 
 
+def grid(change: Tensor, block: int = 4, window: int = 8) -> Tensor:
+    """Mean square of what repeats in every ``block`` pixels of the change [N, 3, S, S], over windows of ``window`` blocks squared.
+
+    A network that writes blocks of pixels from one place of a small map leaves its pattern on the skin; texture does not keep its step.
+    """
+    pattern = F.avg_pool2d(F.pixel_unshuffle(change, block), window)
+    pattern = pattern.unflatten(1, (change.shape[1], block * block))
+    return (pattern - pattern.mean(2, keepdim=True)).square().mean()
+
+
 def total_variation(change: Tensor) -> Tensor:
     """Mean absolute step between neighbors of the change [N, 3, S, S]."""
     return (change[..., 1:, :] - change[..., :-1, :]).abs().mean() + (change[..., :, 1:] - change[..., :, :-1]).abs().mean()

@@ -10,7 +10,18 @@ from typing import Any
 
 from .errors import ReagingError
 
-DISCRIMINATORS = ("image", "features")
+WORDS = {"family": ("ragan", "mobile", "pix2pix"), "norm": ("batch", "none"), "disc": ("image", "features")}
+SHARES = ("beta1", "beta2", "ema", "constant", "own", "singles", "jitter", "occlude", "degrade", "label_smoothing")
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("widths", "channels", "neck", "disc_width", "disc_max_width", "style", "code_repeat", "batch"), (1, 4096)),
+    **dict.fromkeys(("lr", "disc_lr"), (1e-12, 1000)),
+    **dict.fromkeys(SHARES, (0, 1)),
+    "bottleneck_blocks": (0, 64),
+    "blocks": (0, 64),
+    "size": (32, 1024),
+    "seed": (0, 2**31),
+}
+OTHERWISE = (0, 1e9)
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Preset:
     r1_every: int = 1  # steps between R1 penalties; the penalty is multiplied by it
     # terms on top of the paper, zero unless a recipe wants them
     paired: float = 0.0
+    keep_mouth: bool = False  # a pair's target has the mouth of its input: editors change the smile with the age
     own: float = 0.0  # share of the examples that ask for the age the face has; the target is then the input
     singles: float = 0.0  # share of the examples from people with one picture, where the data has people with more
     perceptual: float = 0.0
@@ -56,6 +68,7 @@ class Preset:
     mask: float = 0.0
     sparsity: float = 0.0
     tv: float = 0.0
+    grid: float = 0.0  # against a pattern that repeats in every block of 4 pixels
     perceptual_net: str = ""  # ONNX file; these three are frozen nets that the user brings
     age_net: str = ""
     identity_net: str = ""
@@ -154,7 +167,7 @@ def preset_from_dict(fields: dict[str, Any]) -> Any:
     name = str(fields.get("name"))
     base: Any = {**PRESETS, **FACE_PRESETS}.get(name)
     try:
-        return dataclasses.replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        return check_preset(dataclasses.replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}))
     except TypeError:
         raise ReagingError(
             f"the preset {name!r} is unknown here", "a checkpoint of this version", "train again, or update reaging"
@@ -162,26 +175,46 @@ def preset_from_dict(fields: dict[str, Any]) -> Any:
 
 
 def check_preset(preset: Any) -> Any:
-    """Returns the preset; raises ReagingError where a value makes no sense."""
-    size, levels = getattr(preset, "size", None), len(getattr(preset, "widths", ()))
-    step = 2 ** (levels + 1)
-    if isinstance(size, int) and levels and (size % step or not 32 <= size <= 1024):
-        raise ReagingError(f"size {size} is not usable", f"a multiple of {step} from 32 to 1024", "use --set size=256")
-    if getattr(preset, "disc", "image") not in DISCRIMINATORS:
-        raise ReagingError(f"disc {preset.disc!r} is unknown", f"one of {', '.join(DISCRIMINATORS)}", "correct --set disc=")
-    for field in ("batch", "lr", "seed", "steps"):
-        value = getattr(preset, field, 1)
-        if value < (0 if field in ("seed", "steps") else 1e-12) or value != value or value == float("inf"):
-            raise ReagingError(f"{field} {value} is not usable", "a positive finite number", f"correct --set {field}=")
+    """Returns the preset; raises ReagingError where a value is of another kind or makes no sense."""
+    for field, kind in typing.get_type_hints(type(preset)).items():
+        value = getattr(preset, field)
+        low, high = RANGES.get(field, (1, 1e6) if field.endswith("_every") else OTHERWISE)
+        expected, usable = _expected(field, kind, low, high), _is_of(kind, value)
+        if usable and field in WORDS:
+            usable = value in WORDS[field]
+        elif usable and kind is not str:
+            usable = all(low <= v <= high for v in (value if isinstance(value, tuple) else (value,)))
+        if not usable:
+            raise ReagingError(f"{field} {value!r} is not usable", expected, f"correct --set {field}=")
+    if hasattr(preset, "widths"):
+        step = 2 ** (len(preset.widths) + 1)
+        if preset.size % step or len(preset.widths) < 2:
+            what = f"size {preset.size} is not usable with {len(preset.widths)} widths"
+            raise ReagingError(what, f"a multiple of {step}, and two widths or more", "correct --set size=")
     return preset
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and bool(value) and all(type(v) is int for v in value)
+    return type(value) in ((int, float) if kind is float else (kind,))
+
+
+def _expected(field: str, kind: Any, low: float, high: float) -> str:
+    if field in WORDS:
+        return f"one of {', '.join(WORDS[field])}"
+    if kind is str:
+        return "text"
+    numbers = "whole numbers" if typing.get_origin(kind) is tuple else "a whole number" if kind is int else "a number"
+    return f"{numbers} from {low:g} to {high:g}"
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:
     try:
         if typing.get_origin(kind) is tuple:
             return tuple(int(part) for part in text.split(","))
-        return kind(text)
-    except ValueError:
+        return {"0": False, "1": True}[text] if kind is bool else kind(text)
+    except (ValueError, KeyError):
         raise ReagingError(
             f"--set {field}={text!r} is not usable", f"a value of type {getattr(kind, '__name__', 'int,int,...')}", "correct it"
         ) from None

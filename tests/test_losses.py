@@ -63,3 +63,12 @@ def test_low_frequencies_count_shades_and_not_texture():
     texture[..., ::2] = -1
     assert float(losses.low_frequencies(a, texture, one)) == 0.0
     assert float(losses.low_frequencies(a, torch.full_like(a, 0.5), one)) == 0.125  # 0.5 squared, half of the two faces
+
+
+def test_grid_finds_what_keeps_the_step_of_the_blocks():
+    pattern = torch.zeros(1, 3, 64, 64)
+    pattern[..., ::4, ::4] = 1  # one pixel of every block
+    assert math.isclose(float(losses.grid(pattern)), (1 / 16) * (15 / 16), rel_tol=1e-5)
+    torch.manual_seed(0)
+    assert float(losses.grid(torch.randn(1, 3, 64, 64))) < 0.03  # noise of variance 1, which does not
+    assert float(losses.grid(torch.full((1, 3, 64, 64), 0.7))) < 1e-12

@@ -16,6 +16,7 @@ from .. import losses
 from ..ages import CLASS_STARTS, age_class
 from ..data.augment import augment_mask, augment_picture, draw_augmentation
 from ..data.occlude import cover, draw_occluder, draw_texture
+from ..data.pairs import keep_mouth
 from ..data.shards import FaceSet
 from ..nets import build_discriminator, build_generator
 from ..nets.frozen import FrozenNet
@@ -135,6 +136,8 @@ class GeneratorTask:
         change = draw_augmentation(rng, self.preset.jitter, self.preset.degrade)
         pictures = {k: self.data.picture(k) for k in {i, j}}
         mask = self.data.mask(i)
+        if self.preset.keep_mouth and i != j:
+            pictures[j] = keep_mouth(pictures[i], pictures[j])
         if self.preset.occlude and rng.random() < self.preset.occlude:  # the same thing at both ages, and nothing to change in it
             shape = draw_occluder(rng, self.data.size)
             texture = draw_texture(rng, self.data.picture(int(rng.integers(len(self.data)))))
@@ -272,6 +275,8 @@ class GeneratorTask:
             terms["mask"] = (p.mask, losses.mask_supervision(small, b.mask, b.has_mask))
         if p.sparsity:
             terms["sparsity"] = (p.sparsity, mask.mean())
+        if p.grid:
+            terms["grid"] = (p.grid, losses.grid(aged - b.image))
         if p.tv:
             terms["tv"] = (p.tv, losses.total_variation(aged - b.image))
         return terms
