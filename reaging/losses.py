@@ -45,13 +45,14 @@ def paired(aged: Tensor, target: Tensor, has_pair: Tensor, mask: Tensor) -> Tens
 
 
 def low_frequencies(aged: Tensor, target: Tensor, has_pair: Tensor, cell: int = 8) -> Tensor:
-    """Squared distance of the means over ``cell`` pixels squared, where has_pair [N] is 1: color and shade as the data has them.
+    """Squared distance of the means over ``cell`` pixels squared, color (what is left without the gray) counted four times.
 
-    A square, for the mean of the futures a face may have: their median is too small a change, and what the other terms would paint in
-    large patches to please a net costs here.
+    A square, for the mean of the futures a face may have: their median is too small a change.  What the other terms would paint in large
+    patches to please a net costs here.  Without a pair (has_pair [N] is 0) the target is the input, and only its color counts, a little.
     """
-    error = (F.avg_pool2d(aged, cell) - F.avg_pool2d(target, cell)).square().mean((1, 2, 3))
-    return (error * has_pair).mean()
+    error = F.avg_pool2d(aged - target, cell)
+    color = (error - error.mean(1, keepdim=True)).square().mean((1, 2, 3))
+    return (has_pair * (error.square().mean((1, 2, 3)) + 3 * color) + (1 - has_pair) * color).mean()
 
 
 def perceptual(features: list[Tensor], target_features: list[Tensor], has_pair: Tensor) -> Tensor:

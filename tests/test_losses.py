@@ -63,6 +63,10 @@ def test_low_frequencies_count_shades_and_not_texture():
     texture[..., ::2] = -1
     assert float(losses.low_frequencies(a, texture, one)) == 0.0
     assert float(losses.low_frequencies(a, torch.full_like(a, 0.5), one)) == 0.125  # 0.5 squared, half of the two faces
+    red = a.clone()
+    red[:, 0] = 0.3
+    shade, color = 0.03, 0.02  # mean squares over the channels: 0.3, 0, 0 and 0.2, -0.1, -0.1
+    assert math.isclose(float(losses.low_frequencies(a, red, one)), (shade + 3 * color + color) / 2, rel_tol=1e-4)
 
 
 def test_grid_finds_what_keeps_the_step_of_the_blocks():

@@ -11,7 +11,7 @@ MOUTH = (127.5, 186.0, 40.0, 24.0)  # center and half axes in a 256 px FFHQ crop
 
 
 @cache
-def _mouth(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def mouth(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights [size, size, 1] of the mouth, and of the ring of skin around it."""
     y, x = np.mgrid[:size, :size].astype(np.float32) * (256 / size)
     distance = np.hypot((x - MOUTH[0]) / MOUTH[2], (y - MOUTH[1]) / MOUTH[3])[..., None]
@@ -25,7 +25,7 @@ def keep_mouth(image: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[n
 
     An editor that makes a person older closes the smile as well.  Learned from, that is a gray band over the lips.
     """
-    inside, ring = _mouth(len(image))
+    inside, ring = mouth(len(image))
     a, b = image.astype(np.float32), target.astype(np.float32)
     shade = ((b - a) * ring).sum((0, 1)) / ring.sum()
     return np.clip(b + inside * (a + shade - b) + 0.5, 0, 255).astype(np.uint8)
