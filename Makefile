@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format faces-table clean
+.PHONY: demo test lint format licenses faults lowest clean
 
 demo: .venv/demo.stamp
 	$(BIN)/reaging-cam --source demo --sink demo.mp4 --age 70 --device cpu --stats .venv/demo-stats.json
@@ -17,6 +17,8 @@ lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r reaging runtime export benchmarks examples tools
+	$(PIP) check
 
 format: .venv/test.stamp
 	$(BIN)/ruff check --fix .
@@ -34,5 +36,18 @@ format: .venv/test.stamp
 	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+licenses: .venv/test.stamp
+	$(BIN)/python tools/licenses.py
+
+# every fault 50 times
+faults: .venv/test.stamp
+	FAULT_TRIES=50 $(BIN)/python -m pytest tests/faults
+
+# the lowest versions that pyproject.toml allows
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet -c constraints-lowest.txt -e '.[dev]'
+	.venv-lowest/bin/python -m pytest --deselect tests/runtime/test_sources.py::test_a_clip_that_is_turned_in_its_file_comes_upright
+
 clean:
-	rm -rf .venv build dist *.egg-info demo.mp4 demo.png .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest build dist *.egg-info demo.mp4 demo.png .pytest_cache .mypy_cache .ruff_cache

@@ -27,28 +27,31 @@ UNTOUCHED = 2  # gray levels up to which a pixel counts as left alone
 
 
 class _Late:
-    """In place of the generator's thread: takes one job at a time and has its change so many frames later, on any machine alike."""
+    """In place of the thread beside the frames: has its change so many frames later, on any machine alike; only the finder is in time."""
 
     def __init__(self, face_filter: FaceFilter, frames: int):
         self._filter, self._frames, self._left = face_filter, frames, 0
-        self._jobs: Any = None
+        self._job: Any = None
 
-    def submit(self, jobs: Any) -> None:
-        if self._jobs is not None:
-            self._left -= 1
-            if self._left > 0:
-                return
-            self._filter._generate(self._jobs)
-        self._jobs, self._left = jobs, self._frames
+    def submit(self, job: Any) -> None:
+        if self._filter._searching and self._filter._found is None:
+            self._filter._found = job.epoch, self._filter._search(job.frame)
+        if not job.tracks:
+            return
+        if self._job is None:
+            self._job, self._left = job, self._frames
+        self._left -= 1  # what is made now is shown from the next frame on
+        if self._left <= 0:
+            self._filter._generate(self._job)
+            self._job = None
 
 
 class _Left(FaceFilter):
     """Shows each change where its face was when the generator got it: what carrying it forward is against."""
 
-    def _follow(self, frame: Frame, time: float) -> Frame:
-        crops = super()._follow(frame, time)
+    def _follow(self, frame: Frame, time: float) -> None:
+        super()._follow(frame, time)
         self._places = getattr(self, "_places", {}) | {(n, time): look.matrix for n, look in self._looks.items()}
-        return crops
 
     def _pasted(self, frame: Frame, column: int, gain: float) -> Frame:
         for track, look in self._looks.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..command import Group
+from ..command import Group, Number
 from ..errors import ReagingError
 from .options import PATH, names, need, outputs, parse_sizes, positive, progress
 
@@ -297,7 +297,7 @@ def compare(ctx: click.Context, before: Path, after: Path, json_path: Path | Non
 @click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: all cores.")
 @click.option("--max-frames", type=click.IntRange(10), default=150, show_default=True)
 @click.option("--late", type=click.IntRange(1), default=3, show_default=True, help="Frames by which a slow generator is behind.")
-@click.option("--slow", "slow_ms", type=click.FloatRange(0), default=100.0, show_default=True, help="Milliseconds it is slower by.")
+@click.option("--slow", "slow_ms", type=Number(0), default=100.0, show_default=True, help="Milliseconds it is slower by.")
 @click.option("--out", type=PATH, required=True, help="Folder for steadiness.json, steadiness.md and sheets.")
 def steadiness(
     clips: tuple[str, ...],
@@ -331,10 +331,58 @@ def steadiness(
 @click.option("--json", "json_path", type=PATH, help="Write all settings here.")
 def smoothing(clips: tuple[str, ...], max_frames: int, json_path: Path | None) -> None:
     """Parameters of the landmarks' One-Euro filter on CLIPS: unrest at rest against lag in motion."""
-    from .report import write_json
+    from .report import check_places, write_json
     from .smoothing import measure_smoothing, smoothing_dict, smoothing_markdown
 
+    check_places(json_path)
     settings = measure_smoothing(clips, max_frames)
     click.echo(smoothing_markdown(settings))
     if json_path:
         write_json(json_path, smoothing_dict(settings))
+
+
+@main.command()
+@click.argument("clip", default="demo")
+@click.option("--frames", type=click.IntRange(200), default=20_000, show_default=True, help="Of each sink.")
+@click.option("--sink", "sinks", multiple=True, help="null, video, pictures, http, virtual, or several with +; repeatable.  [default: all]")
+@click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
+@click.option("--age", default="70", show_default=True, help="Target age in years.")
+@click.option("--size", help="Scale the clip to WIDTHxHEIGHT.  [default: as it is]")
+@click.option("--threads", type=click.IntRange(0), default=1, show_default=True, help="Of the generator; 0: all cores.")
+@click.option("--json", "json_path", type=PATH, help="Write the report here, with the machine it was measured on.")
+@click.option("--plot", type=PATH, help="Write memory and frame times over the frames as a PNG.")
+@click.pass_context
+def soak(
+    ctx: click.Context,
+    clip: str,
+    frames: int,
+    sinks: tuple[str, ...],
+    model: Path | None,
+    age: str,
+    size: str | None,
+    threads: int,
+    json_path: Path | None,
+    plot: Path | None,
+) -> None:
+    """Long runs: CLIP over and over into each sink.  Exits with 1 where memory grows, frames get slower or something is left behind."""
+    from ..ages import parse_age
+    from ..runtime.backends import open_backend
+    from ..runtime.bundled import generator_path
+    from .report import check_places, fingerprint, write_json
+    from .soak import SINKS, draw_soak, soak_dict, soak_markdown
+    from .soak import soak as run
+
+    need("bench", "psutil", *(["matplotlib"] if plot else []))
+    check_places(json_path, plot)
+    years, scaled, kinds, machine = parse_age(age), parse_sizes(size)[0] if size else None, sinks or SINKS, fingerprint()
+    backend, runs = open_backend(generator_path(model), "cpu", threads), []
+    with progress(frames * len(kinds), f"{frames} frames into {', '.join(kinds)}") as step:
+        for kind in kinds:
+            runs.append(run(clip, kind, backend, years, frames, scaled, step))
+            if json_path:  # after each: a long run that is cut short has not been for nothing
+                facts = {"model": generator_path(model).name, "clip": clip, "size": scaled, "threads": threads}
+                write_json(json_path, {"kind": "soak", "machine": machine, **facts, "runs": soak_dict(runs)})
+    click.echo(soak_markdown(runs))
+    if plot:
+        draw_soak(runs, plot)
+    ctx.exit(1 if any(r.failed for r in runs) else 0)

@@ -39,8 +39,15 @@ class Comparison:
 def compare_reports(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
     """Compares the cases that both reports have.
 
-    Raises ReagingError where there are none, or where a report has too few rounds to know its own noise.
+    Raises ReagingError where there are none, where a report has too few rounds to know its own noise, or is damaged.
     """
+    try:
+        return _compared(before, after)
+    except (AttributeError, TypeError, KeyError, ValueError, ArithmeticError) as error:
+        raise ReagingError(f"a report is damaged ({error!r})", "two JSON reports of reaging-bench", "measure again") from None
+
+
+def _compared(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
     firsts, seconds = _cases(before), _cases(after)
     both = [key for key in seconds if key in firsts]
     if not both:

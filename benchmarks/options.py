@@ -14,6 +14,8 @@ import click
 from ..errors import ReagingError
 
 PATH = click.Path(path_type=Path)
+MOST = 2048  # threads, faces at once, pixels of a generator
+WIDEST = 16_384  # pixels of a frame
 
 
 def need(extra: str, *modules: str) -> None:
@@ -49,10 +51,10 @@ def progress(steps: int, label: str) -> Iterator[Callable[[], None]]:
 
 
 def positive(option: str, text: str) -> list[int]:
-    """Like parse_numbers, from 1."""
+    """Like parse_numbers, from 1 to ``MOST``."""
     numbers = parse_numbers(option, text)
-    if min(numbers) < 1:
-        raise ReagingError(f"{option} {text!r} is below 1", "whole numbers from 1", f"correct {option}")
+    if not 1 <= min(numbers) <= max(numbers) <= MOST:
+        raise ReagingError(f"{option} {text!r} is not usable", f"whole numbers from 1 to {MOST}", f"correct {option}")
     return numbers
 
 
@@ -62,8 +64,9 @@ def parse_sizes(text: str) -> list[tuple[int, int]]:
         sizes = [(int(width), int(height)) for width, _, height in (part.strip().partition("x") for part in text.split(","))]
     except ValueError:
         sizes = []
-    if not sizes or min(min(size) for size in sizes) < 64:
-        raise ReagingError(f"--size {text!r} is not usable", "WIDTHxHEIGHT with commas between, from 64", "give for example --size 640x480")
+    if not sizes or min(min(size) for size in sizes) < 64 or max(max(size) for size in sizes) > WIDEST:
+        expected = f"WIDTHxHEIGHT with commas between, from 64 to {WIDEST}"
+        raise ReagingError(f"--size {text!r} is not usable", expected, "give for example --size 640x480")
     return sizes
 
 

@@ -144,7 +144,7 @@ def summarize(
     edits: Edits | None = None,
 ) -> Scores:
     """``every``: all unedited faces of the split, from which the judge's curve over real ages comes; ``faces`` are those that were aged."""
-    all_estimates = [estimate_ages(j, every.crops) for j in judges.ages]
+    all_estimates = _input_estimates(found, faces, every, judges)
     labelled = ~np.isnan(every.ages)
     curves = [age_curve(every.ages, e, found.targets) for e in all_estimates]
     threshold = match_threshold(found.input_vectors, faces.people)
@@ -184,6 +184,17 @@ def summarize(
         groups=_groups(found, faces, curves[0]),
         edits=edits.errors if edits else None,
     )
+
+
+def _input_estimates(found: Answers, faces: Faces, every: Faces, judges: Judges) -> Numbers:
+    """[judge, N] years of ``every`` face: those that were aged have been judged already."""
+    known = {key: i for i, key in enumerate(zip(faces.names, faces.people, strict=True))}
+    at = np.array([known.get(key, -1) for key in zip(every.names, every.people, strict=True)])
+    estimates = found.input_estimates[:, at]
+    left = np.flatnonzero(at < 0)
+    if len(left):
+        estimates[:, left] = np.stack([estimate_ages(j, every.crops[left]) for j in judges.ages])
+    return estimates
 
 
 def judge_edits(faces: Faces, judges: Judges) -> Edits:

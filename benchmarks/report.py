@@ -107,7 +107,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         if not isinstance(content, dict) or "machine" not in content:
             raise ValueError("no report")
         return content
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReagingError(f"{path} cannot be read ({error})", "a JSON report of reaging-bench", "check the path") from None
 
 

@@ -22,7 +22,7 @@ from .latency import percentiles
 from .report import fingerprint_line, markdown_table, plural
 from .scenes import Scene
 
-STAGES = ("capture", "find", "align", "infer", "paste", "sink", "frame")
+STAGES = ("capture", "find", "align", "prepare", "infer", "paste", "sink", "frame")
 TURN = 10  # frames of one clip in a row, before the next clip's turn
 WARM_UP = 5  # frames that are not counted
 

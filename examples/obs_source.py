@@ -8,7 +8,7 @@ from reaging.runtime.sinks.web import Web
 from reaging.runtime.sources import open_source
 
 source = sys.argv[1] if sys.argv[1:] else "camera:0"
-face_filter = open_filter(sys.argv[2] if sys.argv[2:] else None, age=70)
+face_filter = open_filter(sys.argv[2] if sys.argv[2:] else None, age=70, live=True)
 camera = open_source(source, say=print)
 with Web("127.0.0.1", 0) as web, interrupts() as stop:
     print(web.url, flush=True)

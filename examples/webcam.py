@@ -9,7 +9,7 @@ from reaging.runtime.sinks.window import Window
 from reaging.runtime.sources import open_source
 
 source = sys.argv[1] if sys.argv[1:] else "camera:0"
-face_filter = open_filter(sys.argv[2] if sys.argv[2:] else None, age=70)
+face_filter = open_filter(sys.argv[2] if sys.argv[2:] else None, age=70, live=True)
 controls = Controls(face_filter, mirror=True)
 camera = open_source(source, say=print)
 with Window(controls) as window:

@@ -23,6 +23,7 @@ from ..card import CARD_KEY, ModelCard
 from ..errors import ReagingError
 from ..files import whole_file
 from ..nets.cost import count_macs, count_parameters
+from .fast import fast_form
 from .verify import FP32_TOLERANCE, Array, Comparison, Runner, TestInputs, compare, onnx_runner, random_inputs, require
 
 OPSET = 18
@@ -65,13 +66,14 @@ def save_compared(
     return comparison
 
 
-def build_onnx(generator: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:
-    """The checked graph of a generator at ``size`` x ``size``, without a card.
+def build_onnx(generator: nn.Module, size: int, opset: int = OPSET, eight_bit: bool = False) -> onnx.ModelProto:
+    """The checked graph of a generator at ``size`` x ``size``, without a card, in the form that is fast on processors.
 
     BatchNorms are folded away, and nothing in it tells of the machine it was made on.  The generator itself is not changed.
+    ``eight_bit`` says that the graph is to be quantized.
     """
     network = fold_batch_norms(copy.deepcopy(generator).cpu().eval())
-    return trace(network, size, opset)
+    return trace(fast_form(network, eight_bit), size, opset)
 
 
 def trace(network: nn.Module, size: int, opset: int = OPSET) -> onnx.ModelProto:

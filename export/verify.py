@@ -20,7 +20,7 @@ OUTPUTS = ("aged", "mask")
 RANGES = {"aged": 2.0, "mask": 1.0}  # peak to peak, what PSNR is counted against
 FP32_TOLERANCE = 1e-3
 FP16_PSNR = 40.0
-INT8_PSNR = 30.0
+INT8_PSNR = 35.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,11 @@ from .errors import ReagingError
 
 CARD_KEY = "reaging"  # the key of the card's JSON in an ONNX file's metadata
 CARD_FORMAT = 1
+LARGEST = 4096  # pixels: what a card asks for is allocated before the network is asked whether it takes it
+KINDS = {
+    **dict.fromkeys(("kind", "preset", "precision", "data", "terms", "note", "version"), str),
+    **dict.fromkeys(("parameters", "macs", "step", "format"), int),
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class ModelCard:
     data: str = ""
     terms: str = ""
     note: str = ""
+    float_layers: tuple[str, ...] = ()  # int8: the convolutions that stayed float32
     version: str = ""  # of the package that wrote it
     format: int = CARD_FORMAT
 
@@ -38,12 +44,15 @@ class ModelCard:
         try:
             fields = json.loads(text)
             fields["size"] = tuple(int(s) for s in fields["size"])
-            if len(fields["size"]) != 2 or min(fields["size"]) < 1:
+            fields["float_layers"] = tuple(str(name) for name in fields.get("float_layers", ()))
+            if len(fields["size"]) != 2 or min(fields["size"]) < 1 or max(fields["size"]) > LARGEST:
                 raise ValueError("size")
             known = {f.name for f in dataclasses.fields(cls)}
             card = cls(**{k: v for k, v in fields.items() if k in known})
-            newer = int(card.format) > CARD_FORMAT
-        except (ValueError, TypeError, KeyError, AttributeError):
+            if any(type(getattr(card, name)) is not kind for name, kind in KINDS.items()):
+                raise TypeError("a field of another type")
+            newer = card.format > CARD_FORMAT
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise ReagingError(f"{where} carries a damaged card", "a card written by reaging-export", "export the model again") from None
         if newer:
             raise ReagingError(f"{where} has card format {card.format}", f"format {CARD_FORMAT} or older", "update reaging")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LONGEST = 1000  # characters of an error's line: a name may have four times as many
+
 
 class ReagingError(Exception):
     """Something a user can mend: what happened, what was expected, what to do.
@@ -14,4 +16,7 @@ class ReagingError(Exception):
         super().__init__(what, expected, remedy)
 
     def __str__(self) -> str:
-        return " ".join(f"{self.what}; expected {self.expected}; {self.remedy}".split())
+        """One line, whatever stands in the names of files: what a terminal would obey is shown as it is written in Python."""
+        line = " ".join(f"{self.what}; expected {self.expected}; {self.remedy}".split())
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+        return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"

@@ -11,17 +11,24 @@ from typing import Any
 from .errors import ReagingError
 
 WORDS = {"family": ("ragan", "mobile", "pix2pix"), "norm": ("batch", "none"), "disc": ("image", "features")}
-SHARES = ("beta1", "beta2", "ema", "constant", "own", "singles", "jitter", "occlude", "degrade", "label_smoothing")
+SHARES = ("ema", "constant", "own", "singles", "jitter", "occlude", "degrade", "label_smoothing")
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("widths", "channels", "neck", "disc_width", "disc_max_width", "style", "code_repeat", "batch"), (1, 4096)),
     **dict.fromkeys(("lr", "disc_lr"), (1e-12, 1000)),
     **dict.fromkeys(SHARES, (0, 1)),
+    **dict.fromkeys(("beta1", "beta2"), (0, 0.999999)),
     "bottleneck_blocks": (0, 64),
     "blocks": (0, 64),
     "size": (32, 1024),
     "seed": (0, 2**31),
 }
 OTHERWISE = (0, 1e9)
+# frozen nets that the user brings -> the fields that want them, with the value that does not
+NETS: dict[str, dict[str, Any]] = {
+    "perceptual_net": {"perceptual": 0.0, "disc": "image"},
+    "age_net": {"age": 0.0},
+    "identity_net": {"identity": 0.0},
+}
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,12 @@ def make_preset(name: str, changes: Iterable[str] = ()) -> Any:
             names = ", ".join(f for f in types if f != "name")
             raise ReagingError(f"--set {change!r} is not usable", f"field=value with a field of {names}", "correct it")
         values[field] = _parse(field, text, types[field])
-    return check_preset(dataclasses.replace(preset, **values))
+    chosen = check_preset(dataclasses.replace(preset, **values))
+    for net, wants in NETS.items():
+        reason = next((f"{field}={getattr(chosen, field)}" for field, off in wants.items() if getattr(chosen, field, off) != off), "")
+        if reason and not getattr(chosen, net):
+            raise ReagingError(f"{reason} needs a net to look through", f"its ONNX file in {net}", f"add --set {net}=FILE.onnx")
+    return chosen
 
 
 def preset_from_dict(fields: dict[str, Any]) -> Any:
@@ -185,7 +197,7 @@ def check_preset(preset: Any) -> Any:
         elif usable and kind is not str:
             usable = all(low <= v <= high for v in (value if isinstance(value, tuple) else (value,)))
         if not usable:
-            raise ReagingError(f"{field} {value!r} is not usable", expected, f"correct --set {field}=")
+            raise ReagingError(f"{field} {value!r} is {'unknown' if field in WORDS else 'not usable'}", expected, f"correct --set {field}=")
     if hasattr(preset, "widths"):
         step = 2 ** (len(preset.widths) + 1)
         if preset.size % step or len(preset.widths) < 2:
@@ -213,7 +225,7 @@ def _parse(field: str, text: str, kind: Any) -> Any:
     try:
         if typing.get_origin(kind) is tuple:
             return tuple(int(part) for part in text.split(","))
-        return {"0": False, "1": True}[text] if kind is bool else kind(text)
+        return {"0": False, "false": False, "1": True, "true": True}[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
         raise ReagingError(
             f"--set {field}={text!r} is not usable", f"a value of type {getattr(kind, '__name__', 'int,int,...')}", "correct it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .backends.base import Backend, Floats
+from .backends.ort import short
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,16 @@ class Change:
 
 
 class Ager:
-    """Changes the age of aligned faces; all faces of a frame are one batch."""
+    """Changes the age of aligned faces; all faces of a frame are one batch.
 
-    def __init__(self, backend: Backend):
-        self.backend = backend
+    ``failed`` is for a session that must go on: it takes one line the first time that the model raises, and whenever it does the faces stay
+    as they are.  Without it the error is the caller's.  ``failures`` counts them; ``note`` says so while the last call was one.
+    """
+
+    def __init__(self, backend: Backend, failed: Callable[[str], None] | None = None):
+        self.backend, self.failed = backend, failed
         self.size = backend.card.size[0]
+        self.failures, self.note = 0, ""
 
     def __call__(self, crops: NDArray[np.uint8], ages: ArrayLike) -> Change:
         """crops uint8 [N, S, S, 3] RGB in the FFHQ template, ages in years (one, or one per face).
@@ -36,8 +43,25 @@ class Ager:
             raise ValueError(f"crops are {crops.dtype} {list(crops.shape)}, expected uint8 [N, {size}, {size}, 3]")
         years = np.ascontiguousarray(np.broadcast_to(np.asarray(ages, np.float32), count))
         if not count:
-            return Change(np.zeros((0, size, size, 3), np.float32), np.zeros((0, size, size), np.float32))
+            return _unchanged(count, size)
         image = cv2.dnn.blobFromImages(list(crops), 1 / 127.5, mean=(127.5, 127.5, 127.5))
-        aged, mask = self.backend.run(image, years)
+        try:
+            aged, mask = self.backend.run(image, years)
+        except Exception as error:  # the engines' own stand straight below Exception
+            if self.failed is None:
+                raise
+            self._count(error)
+            return _unchanged(count, size)
+        self.note = ""
         delta = np.stack([cv2.merge(list(planes)) for planes in aged - image])
         return Change(delta, np.ascontiguousarray(mask[:, 0]))
+
+    def _count(self, error: Exception) -> None:
+        self.failures += 1
+        self.note = f"the model failed ({short(error)}): faces stay as they are"
+        if self.failures == 1 and self.failed is not None:
+            self.failed(self.note)
+
+
+def _unchanged(count: int, size: int) -> Change:
+    return Change(np.zeros((count, size, size, 3), np.float32), np.zeros((count, size, size), np.float32))

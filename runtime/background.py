@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+NICE = 5  # by how much the thread is put behind the others: frames are shown in time, and what it makes may come a frame later
 
 
 class Background(Generic[T]):
-    """Calls ``work`` in its own thread; used in a ``with`` statement, whose end waits for what is under way."""
+    """Calls ``work`` in its own thread, which gives way to the others.
+
+    Used in a ``with`` statement, whose end waits for what is under way.
+    """
 
     def __init__(self, work: Callable[[T], object]):
         self._work = work
@@ -30,6 +37,7 @@ class Background(Generic[T]):
             self._ready.notify()
 
     def _run(self) -> None:
+        _give_way()
         while True:
             with self._ready:
                 self._ready.wait_for(lambda: self._ended or self._waiting is not None)
@@ -52,3 +60,11 @@ class Background(Generic[T]):
             self._ended = True
             self._ready.notify()
         self._thread.join(timeout=5)
+
+
+def _give_way() -> None:
+    """Puts the calling thread behind the other ones where they compete for a core; only Linux gives threads a rank of their own."""
+    if sys.platform.startswith("linux"):
+        thread = threading.get_native_id()
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)

@@ -8,7 +8,11 @@ from ..errors import ReagingError
 
 FOLDER = Path(__file__).parent / "models"
 GENERATOR = "mobile-256.onnx"
-NAMES = {"mobile": GENERATOR, "mobile-fp16": "mobile-256-fp16.onnx"}  # bundled generators by the name that --model takes
+NAMES = {
+    "mobile": GENERATOR,
+    "mobile-fp16": "mobile-256-fp16.onnx",
+    "mobile-int8": "mobile-256-int8.onnx",
+}  # bundled generators by the name that --model takes
 DEMO = "demo.mp4"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..command import Command
+from ..command import Command, Number
 from ..errors import ReagingError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class SizeType(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         sides = str(value).lower().split("x")
-        if len(sides) != 2 or not all(side.isdecimal() and 16 <= int(side) <= 16_384 for side in sides):
+        if len(sides) != 2 or not all(side.isdecimal() and len(side) < 6 and 16 <= int(side) <= 16_384 for side in sides):
             self.fail(f"{value!r} is no size: give for example 1280x720", param, ctx)
         return int(sides[0]), int(sides[1])
 
@@ -54,7 +53,9 @@ def _list_cameras(ctx: click.Context, param: click.Parameter, wanted: bool) -> N
 
 
 @click.command(cls=Command)
-@click.option("--model", type=Path, help="A generator: .onnx, .engine for TensorRT, or the bundled mobile or mobile-fp16. Default: mobile.")
+@click.option(
+    "--model", type=Path, help="A generator: .onnx, .engine for TensorRT, or the bundled mobile (default), mobile-fp16, mobile-int8."
+)
 @click.option(
     "--source",
     default="camera:0",
@@ -66,15 +67,18 @@ def _list_cameras(ctx: click.Context, param: click.Parameter, wanted: bool) -> N
 @click.option("--age", metavar="YEARS", help="Years to change every face to, 0 to 100. Default: 70.")
 @click.option("--ages", metavar="LIST", help="A labelled sheet of several ages instead, such as 5,20,40,60,80; the original comes first.")
 @click.option("--sweep", metavar="FROM:TO:SECONDS", help="The age goes back and forth, such as 5:80:6s: six seconds each way.")
-@click.option(
-    "--strength", type=click.FloatRange(0, 100), metavar="PERCENT", default=100.0, help="How much of the change is shown. Default: 100."
-)
+@click.option("--strength", type=Number(0, 100), metavar="PERCENT", default=100.0, help="How much of the change is shown. Default: 100.")
 @click.option("--mirror", is_flag=True, help="Mirror the window; what is saved or sent is never mirrored.")
 @click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="auto takes the best that works and says which."
 )
 @click.option("--detector", type=Path, help="A YuNet ONNX in place of the bundled face finder and aligner.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="Processor threads of the generator. Default: all cores.")
+@click.option(
+    "--threads",
+    type=click.IntRange(0, 1024),
+    default=0,
+    help="Processor threads of the generator. Default: all cores, for a camera all but one.",
+)
 @click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many frames.")
 @click.option("--stats", type=Path, help="Write the times of all stages to this JSON file.")
 @click.option("--compare", is_flag=True, help="Show before and after side by side.")
@@ -103,6 +107,7 @@ def main(
     In the window, ? shows the keys and q ends it; Ctrl-C ends it too and keeps what has been written.
     """
     _check_options(sinks, age, ages, sweep, compare, mirror)
+    from concurrent.futures import ThreadPoolExecutor
     from contextlib import ExitStack
 
     from ..ages import parse_age
@@ -113,9 +118,10 @@ def main(
     columns = [parse_age(part) for part in ages.split(",")] if ages is not None else []
     _import_opencv()
     from .live import interrupts
-    from .sources import open_source
+    from .sources import is_live, open_source
 
-    with ExitStack() as stack:
+    with ThreadPoolExecutor(1) as opening, ExitStack() as stack:
+        loading = opening.submit(_open_backend, model, device, threads, is_live(source))  # a camera takes as long to start
         origin = open_source(source, size, lambda text: click.echo(text, err=True))
         stack.callback(origin.close)
         for sink in sinks:
@@ -124,9 +130,10 @@ def main(
         outputs = {sink: _open_output(sink, source, origin, stack) for sink in sinks if sink != "window"}
         if "window" in sinks:
             _check_window(save_to)
-        backend, says = _open_backend(model, device, threads)
+        backend, says = loading.result()
         face_filter = _open_filter(backend, years, detector)
         face_filter.strength = strength / 100
+        face_filter.ager.failed = lambda text: click.echo(text, err=True)  # a session goes on where one frame cannot be aged
         controls = _open_controls(face_filter, _view(face_filter, columns, compare), swept, mirror, origin)
         controls.interrupted = stop.is_set
         if "window" in sinks:
@@ -182,8 +189,7 @@ def _open_controls(face_filter: FaceFilter, view: View, sweep: Sweep | None, mir
     from .controls import Controls
 
     controls = Controls(face_filter, view, sweep, mirror)
-    if origin.live:
-        controls.notice = lambda: origin.note
+    controls.notice = lambda: (origin.note if origin.live else "") or face_filter.ager.note
     return controls
 
 
@@ -209,14 +215,16 @@ def _say(origin: Source, output: Sink, face_filter: FaceFilter, frames: int) -> 
             click.echo(note, err=True)
     if not face_filter.faces_seen:
         click.echo(f"no face was found in {frames} frames; they are unchanged", err=True)
-    if origin.still and origin.note:
-        raise ReagingError("not every picture was done", "pictures that can be read", "see the line above; the others are written")
+    if face_filter.ager.failures and not origin.live:
+        what = f"the model failed {face_filter.ager.failures} times in {frames} frames"
+        raise ReagingError(what, "a model that runs on every face", "see the line above; those faces are written as they were")
+    if not origin.live and origin.note:
+        what, expected = ("picture", "pictures that can be read") if origin.still else ("frame", "a whole clip")
+        raise ReagingError(f"not every {what} was done", expected, "see the line above; the others are written")
 
 
 def _import_opencv() -> None:
     """ReagingError where OpenCV does not import: on servers it often lacks libGL."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its warnings say what our own errors say
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2  # noqa: F401
     except ImportError as error:
@@ -242,11 +250,12 @@ def _check_target(source: str, origin: Source, sink: str, max_frames: int | None
         raise ReagingError(f"{sink} takes one picture", "a source with one frame", "add --max-frames 1, or write a .mp4 or to a folder")
 
 
-def _open_backend(model: Path | None, device: str, threads: int) -> tuple[Backend, str]:
+def _open_backend(model: Path | None, device: str, threads: int, live: bool) -> tuple[Backend, str]:
     from .backends import choose_backend
     from .bundled import generator_path
+    from .filter import spare_core
 
-    return choose_backend(generator_path(model), device, threads)
+    return choose_backend(generator_path(model), device, threads or (spare_core() if live else 0))
 
 
 def _open_filter(backend: Backend, age: float, detector: Path | None) -> FaceFilter:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+import cv2
 import numpy as np
 
 from .ager import Ager
 from .backends import open_backend
-from .backends.base import Backend, Floats
+from .backends.base import Backend, Floats, cores
 from .background import Background
 from .bundled import generator_path
 from .faces.face import Face
-from .faces.template import cut, frame_to_crop
+from .faces.template import cut, frame_to_crop, resized
 from .glide import Glide
 from .paste import paste_patches, patch
 from .sources.base import Frame
 from .stats import Stages
-from .steady import Worn, carried, worn
+from .steady import FINE, Worn, carried, worn
+
+if TYPE_CHECKING:
+    from .cuda.frames import GpuFrames
 
 GLIDE_S = 0.5  # until a new target age is reached
 FADE_S = 0.3  # in which a face's change comes and goes
@@ -31,7 +35,11 @@ FADE_S = 0.3  # in which a face's change comes and goes
 class Tracker(Protocol):
     """Finds faces and keeps them from frame to frame (faces.track.FaceTracker)."""
 
-    def find(self, frame: Frame) -> bool: ...
+    def due(self) -> bool: ...
+
+    def search(self, frame: Frame) -> list[Face]: ...
+
+    def take(self, found: list[Face]) -> None: ...
 
     def align(self, frame: Frame, time_s: float) -> list[Face]: ...
 
@@ -45,17 +53,19 @@ class _Look:
     age: Glide
     shown: Glide  # 0 to 1
     matrix: Floats  # [2, 3], frame to crop, where it was last seen
-    crop: Frame  # [S, S, 3] RGB, what is there by now
+    seen: Frame = field(default_factory=lambda: np.empty((FINE, FINE, 3), np.uint8))  # RGB, what is there by now
 
 
 @dataclass(frozen=True)
 class _Job:
-    """Crops [N, S, S, 3] of N tracks for the generator, and the age in years of each; ``column`` tells the ages of a sheet apart."""
+    """N tracks of a frame for the generator: frame to crop, what is there in 64 x 64 pixels, and for each column of a sheet (in most cases
+    one) the age in years of each."""
 
-    column: int
+    frame: Frame
     tracks: tuple[int, ...]
-    crops: Frame
-    ages: tuple[float, ...]
+    matrices: list[Floats]
+    seen: list[Frame]
+    ages: tuple[tuple[float, ...], ...]
     time: float
     alone: bool  # to be shown as it is, not mixed with what was before
     epoch: int  # resets until then
@@ -68,9 +78,13 @@ class FaceFilter:
     seconds of the frames' time later; a photo's, and the first of a clip, at once.  ``strength`` 0 to 1: how much of the change is shown;
     ``on``: whether any is.  Faces that come and go, ``strength`` and ``on`` fade over ``fade_s`` seconds.  ``steady``: whether a change is
     calmed where its face does not move.  ``faces`` are the last frame's.
+
+    ``gpu`` (cuda/frames.py) does all that is done to pixels in one pass over the GPU, where nothing is to be calmed: a frame that stands
+    alone, or ``steady`` off.  The finder then runs beside it.
     """
 
-    def __init__(self, ager: Ager, tracker: Tracker, age: float = 70.0, stages: Stages | None = None):
+    def __init__(self, ager: Ager, tracker: Tracker, age: float = 70.0, stages: Stages | None = None, gpu: GpuFrames | None = None):
+        self.gpu = gpu
         self.ager, self.tracker, self.age = ager, tracker, age
         self.ages: dict[int, float] = {}
         self.strength, self.on = 1.0, True
@@ -80,7 +94,9 @@ class FaceFilter:
         self.faces: list[Face] = []
         self.faces_seen = 0  # summed over the frames
         self._epoch = 0
-        self._background: Background[list[_Job]] | None = None
+        self._background: Background[_Job] | None = None
+        self._searching = False  # the finder is wanted, or what it found is not taken yet
+        self._found: tuple[int, list[Face]] | None = None  # in which epoch, and what
         self._forget()
 
     def __call__(self, frame: Frame, time: float = 0.0) -> Frame:
@@ -110,15 +126,20 @@ class FaceFilter:
 
     @contextmanager
     def carrying(self) -> Iterator[None]:
-        """Meanwhile no frame waits for the generator, which runs in a thread of its own.
+        """Meanwhile no frame waits for the generator or the finder, which share a thread: two would leave no core to the frames.
 
-        It takes the newest crops as fast as it can, and its newest change is carried to where each face is by now.
+        The generator takes the newest frame as fast as it can, and its newest change is carried to where each face is by now; faces that
+        the finder saw are followed from a frame or two later on.
         """
-        with Background[list[_Job]](self._generate) as self._background:
+        self._searching, self._found = False, None
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(spare_core())
+        with Background[_Job](self._beside) as self._background:
             try:
                 yield
             finally:
                 self._background = None
+                cv2.setNumThreads(threads)
 
     def _forget(self) -> None:
         self._epoch += 1
@@ -131,66 +152,90 @@ class FaceFilter:
         """One frame for each column, where None stands for the faces' own targets."""
         alone = self._time is None or time <= self._time
         self._time = time
-        crops = self._follow(frame, time)
+        self._find(frame)
+        with self.stages.measure("align"):
+            self._follow(frame, time)
         target = self.strength if self.on else 0.0
         self._gain = self._gain or Glide(target, time)
         gain = self._gain(target, time, 0.0 if alone else self.fade_s)
         tracks = tuple(face.track for face in self.faces)
         own = tuple(self._own_age(track, time, alone) for track in tracks)
-        preparing = 0.0
-        if tracks and gain > 0:
-            ages = [own if age is None else (age,) * len(tracks) for age in columns]
-            jobs = [_Job(i, tracks, crops, years, time, alone, self._epoch) for i, years in enumerate(ages)]
-            if self._background is not None:
-                self._background.submit(jobs)
-            else:
-                preparing = self._generate(jobs)
+        on_gpu = self.gpu is not None and len(columns) == 1 and (alone or not self.steady)
+        wanted = tracks if gain > 0 and not on_gpu else ()
+        ages = tuple(own if age is None else (age,) * len(tracks) for age in columns)
+        looks = [self._looks[track] for track in wanted]
+        job = _Job(frame, wanted, [look.matrix for look in looks], [look.seen for look in looks], ages, time, alone, self._epoch)
+        if wanted and self._background is None:
+            self._generate(job)
+        if on_gpu:
+            return [self._by_gpu(frame, own if columns[0] is None else (columns[0],) * len(tracks), gain, time, alone)]
         self._fade(tracks, time, alone)
         start = perf_counter()
         frames = [self._pasted(frame, column, gain) for column in range(len(columns))]
         if any(aged is not frame for aged in frames):
-            self.stages.add("paste", perf_counter() - start + preparing)
+            self.stages.add("paste", perf_counter() - start)
+        if self._background is not None and (wanted or self._searching):
+            self._background.submit(job)  # not before: a thread that wakes up may take this one's core
         return frames
 
-    def _follow(self, frame: Frame, time: float) -> Frame:
-        """Finds and aligns the faces and cuts their crops [N, S, S, 3]."""
-        start, size = perf_counter(), self.ager.size
-        if self.tracker.find(frame):
-            self.stages.add("find", perf_counter() - start)
-        with self.stages.measure("align"):
-            self.faces = self.tracker.align(frame, time)
-            crops = np.empty((len(self.faces), size, size, 3), np.uint8)
-            for face, crop in zip(self.faces, crops, strict=True):
-                matrix = frame_to_crop(face.landmarks, size)
-                crop[:] = cut(frame, matrix, size)
-                look = self._looks.get(face.track)
-                if look is None:
-                    age, shown = Glide(self.ages.get(face.track, self.age), time), Glide(0.0, time)
-                    look = self._looks[face.track] = _Look(age, shown, matrix, crop)
-                look.matrix, look.crop = matrix, crop
-            there = {face.track for face in self.faces}
-            for look in (look for track, look in self._looks.items() if track not in there):
-                look.crop = cut(frame, look.matrix, size)
+    def _find(self, frame: Frame) -> None:
+        """Lets the finder look at the frame where it is time for that, and the tracker know what was found in it or the last ones."""
+        if self._background is None:
+            if self.tracker.due():
+                self.tracker.take(self._search(frame))
+            return
+        if self._found is not None:
+            epoch, found = self._found
+            self._searching, self._found = False, None
+            if epoch == self._epoch:
+                self.tracker.take(found)
+        self._searching = self._searching or self.tracker.due()
+
+    def _search(self, frame: Frame) -> list[Face]:
+        with self.stages.measure("find"):
+            return self.tracker.search(frame)
+
+    def _beside(self, job: _Job) -> None:
+        """What the thread beside the frames does with the newest one."""
+        if self._searching and self._found is None:
+            self._found = job.epoch, self._search(job.frame)
+        if job.tracks:
+            self._generate(job)
+
+    def _follow(self, frame: Frame, time: float) -> None:
+        """Aligns the faces and looks at the place of each, of one that was lost where it was last."""
+        self.faces = self.tracker.align(frame, time)
+        size = self.ager.size
+        for face in self.faces:
+            matrix = frame_to_crop(face.landmarks, size)
+            look = self._looks.get(face.track)
+            if look is None:
+                age, shown = Glide(self.ages.get(face.track, self.age), time), Glide(0.0, time)
+                look = self._looks[face.track] = _Look(age, shown, matrix)
+            look.matrix = matrix
+        for look in self._looks.values():
+            look.seen = cut(frame, resized(look.matrix, FINE / size), FINE)
         self.faces_seen += len(self.faces)
-        return crops
 
     def _own_age(self, track: int, time: float, alone: bool) -> float:
         return self._looks[track].age(self.ages.get(track, self.age), time, 0.0 if alone else self.glide_s)
 
-    def _generate(self, jobs: list[_Job]) -> float:
-        """Runs the generator and keeps its changes; returns the seconds that preparing them took."""
-        preparing = 0.0
-        for job in jobs:
+    def _generate(self, job: _Job) -> None:
+        """Runs the generator and keeps its changes."""
+        start = perf_counter()
+        crops = np.stack([cut(job.frame, matrix, self.ager.size) for matrix in job.matrices])
+        preparing = perf_counter() - start
+        for column, ages in enumerate(job.ages):
             with self.stages.measure("infer"):
-                change = self.ager(job.crops, job.ages)
+                change = self.ager(crops, ages)
             start = perf_counter()
             for i, track in enumerate(job.tracks):
-                before = self._changes.get((job.column, track)) if self.steady and not job.alone else None
-                after = worn(patch(change.delta[i], change.mask[i]), job.crops[i], job.ages[i], job.time, before)
+                before = self._changes.get((column, track)) if self.steady and not job.alone else None
+                after = worn(patch(change.delta[i], change.mask[i]), job.seen[i], ages[i], job.time, before)
                 if job.epoch == self._epoch:
-                    self._changes[job.column, track] = after
+                    self._changes[column, track] = after
             preparing += perf_counter() - start
-        return preparing
+        self.stages.add("prepare", preparing)
 
     def _fade(self, tracks: tuple[int, ...], time: float, alone: bool) -> None:
         """Faces that are there come in, once they have a change; the others go, and are forgotten when they are gone."""
@@ -202,15 +247,32 @@ class FaceFilter:
         for key in [key for key in list(self._changes) if key[1] not in self._looks]:
             self._changes.pop(key, None)
 
+    def _by_gpu(self, frame: Frame, ages: Sequence[float], gain: float, time: float, alone: bool) -> Frame:
+        """The frame with the changes of the faces that are in it; one that is lost is gone at once, since nothing is carried."""
+        assert self.gpu is not None
+        tracks = [face.track for face in self.faces]
+        self._changes.clear()
+        self._looks = {track: self._looks[track] for track in tracks}
+        shown = [look.shown(1.0, time, 0.0 if alone else self.fade_s) * gain for look in self._looks.values()]
+        if not any(shown):
+            return frame
+        with self.stages.measure("infer"):
+            return self.gpu(frame, [look.matrix for look in self._looks.values()], ages, shown)
+
     def _pasted(self, frame: Frame, column: int, gain: float) -> Frame:
         """The frame with the newest change of every face, where the face is now."""
         looks = [(look, self._changes.get((column, track))) for track, look in self._looks.items()]
         shown = [
-            (change.patch if change.time == self._time else carried(change, look.crop), look.matrix, look.shown.value * gain)
+            (change.patch if change.time == self._time else carried(change, look.seen), look.matrix, look.shown.value * gain)
             for look, change in looks
             if change
         ]
         return paste_patches(frame, *zip(*shown, strict=True)) if shown else frame
+
+
+def spare_core() -> int:
+    """Threads that leave one core to somebody else: what the generator should have while frames do not wait for it."""
+    return max(1, cores() - 1)
 
 
 def open_filter(
@@ -219,25 +281,29 @@ def open_filter(
     device: str = "auto",
     threads: int = 0,
     detector: str | Path | None = None,
+    live: bool = False,
 ) -> FaceFilter:
     """A filter with its model, device and tracker: what a program needs in most cases.
 
-    ``model`` and ``detector`` (a YuNet ONNX) default to the bundled generator, finder and aligner; 0 threads means all cores.
-    Raises ReagingError where a file or the device is missing.
+    ``model`` and ``detector`` (a YuNet ONNX) default to the bundled generator, finder and aligner; 0 threads means all cores, and all but
+    one of a filter that is used ``live``.  Raises ReagingError where a file or the device is missing.
     """
-    return filter_with(open_backend(generator_path(model), device, threads), age, threads, detector)
+    count = threads or (spare_core() if live else 0)
+    return filter_with(open_backend(generator_path(model), device, count), age, threads, detector)
 
 
 def filter_with(backend: Backend, age: float = 70.0, threads: int = 0, detector: str | Path | None = None) -> FaceFilter:
     """The same around a backend that is open already."""
+    from .cuda.frames import gpu_frames
     from .faces.track import FaceTracker
 
+    gpu = gpu_frames(backend)
     if detector is not None:
         from .faces.find import YuNetFinder
 
-        return FaceFilter(Ager(backend), FaceTracker(YuNetFinder(detector)), age)
+        return FaceFilter(Ager(backend), FaceTracker(YuNetFinder(detector)), age, gpu=gpu)
     from .faces.find import FaceFinder
     from .faces.landmarks import FaceAligner
 
     count = threads or 1  # both nets are too small to be worth a second thread
-    return FaceFilter(Ager(backend), FaceTracker(FaceFinder(threads=count), FaceAligner(threads=count)), age)
+    return FaceFilter(Ager(backend), FaceTracker(FaceFinder(threads=count), FaceAligner(threads=count)), age, gpu=gpu)

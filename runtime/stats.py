@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-STAGES = ("frame", "find", "align", "infer", "paste", "sink", "delay")
+STAGES = ("frame", "find", "align", "prepare", "infer", "paste", "sink", "delay")
 PERCENTILES = (50, 90, 95, 99)
 KEPT = 20_000  # durations of each stage that count: a filter that runs for days does not grow
 RECENT = 1.0  # seconds that a display averages over
@@ -18,8 +18,9 @@ RECENT = 1.0  # seconds that a display averages over
 class Stages:
     """Durations by stage; any thread may add to them.
 
-    ``find`` counts the frames on which the finder ran, ``infer`` the runs of the generator, ``paste`` the frames that have a face,
-    ``delay`` those of a live source: from the frame's time stamp until it was shown.
+    ``find`` counts the frames on which the finder ran, ``infer`` the runs of the generator, ``prepare`` the frames that it ran on (cutting
+    its crops, and making its change ready to be pasted), ``paste`` the frames that have a face, ``delay`` those of a live source: from the
+    frame's time stamp until it was shown.  Of a live source ``find``, ``prepare`` and ``infer`` run beside the frames.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends.base import Floats
-from .paste import Patch
+from .paste import Patch, as_patch
 
 CALM_S = 0.2  # time constant where nothing moves
 GRID = 32  # pixels a side at which the face is compared with what it was
@@ -36,7 +36,8 @@ class Worn:
 
 
 def worn(patch: Patch, crop: NDArray[np.uint8], age: float, time: float, before: Worn | None = None) -> Worn:
-    """The generator's change of a crop uint8 [S, S, 3] at ``age`` years and ``time`` seconds, averaged with the one worn ``before``.
+    """The generator's change of a crop uint8 [S, S, 3] (64 x 64 will do) at ``age`` years and ``time`` seconds, averaged with the one worn
+    ``before``.
 
     The newest one's weight rises with the time that passed, with the age's difference and, pixel by pixel, with that of the crops in the
     aligned frame: a mouth that opens or a hand that comes gets its own change, and only what trembles at rest is averaged.
@@ -51,11 +52,12 @@ def worn(patch: Patch, crop: NDArray[np.uint8], age: float, time: float, before:
     moved = cv2.GaussianBlur(np.abs(picture - before.picture).max(axis=2), (0, 0), 1.0)
     weight = np.minimum(share + MOVED * np.maximum(moved - NOISE, 0), 1)
     mixed = _mix(before.coarse, coarse, cv2.resize(weight, (FINE, FINE)))
-    calmer = cv2.resize(mixed - coarse, values.shape[1::-1])
-    calmer *= values[..., 3:]  # outside the newest mask nothing changes
-    calmer[..., 3] = 0
+    there = cv2.extractChannel(values, 3)
+    calmer = cv2.add(values, cv2.resize(mixed - coarse, values.shape[1::-1]))
+    calmer = _mix(values, calmer, there)  # outside the newest mask nothing changes
+    cv2.insertChannel(there, calmer, 3)
     age = before.age + min(1.0, share) * (age - before.age)
-    return Worn(Patch(values + calmer), mixed, _mix(before.picture, picture, weight), seen, age, time)
+    return Worn(as_patch(calmer), mixed, _mix(before.picture, picture, weight), seen, age, time)
 
 
 def carried(change: Worn, crop: NDArray[np.uint8]) -> Patch:
@@ -64,12 +66,12 @@ def carried(change: Worn, crop: NDArray[np.uint8]) -> Patch:
     A head that turns shows background where its hair was, and a face that was lost is not there: what belongs to them is left away.
     """
     now = cv2.resize(crop, (FINE, FINE), interpolation=cv2.INTER_AREA)
-    apart = cv2.GaussianBlur(cv2.absdiff(now, change.seen).max(axis=2).astype(np.float32), (0, 0), 1.0)
+    red, green, blue = cv2.split(cv2.absdiff(now, change.seen))
+    apart = cv2.GaussianBlur(cv2.max(cv2.max(red, green), blue).astype(np.float32), (0, 0), 1.0)
     keep = np.clip((OTHER - apart) / (OTHER - SAME), 0, 1)
     if keep.min() == 1:
         return change.patch
-    fine = cv2.resize(keep, change.patch.values.shape[1::-1])
-    return Patch(cv2.multiply(change.patch.values, cv2.merge([fine] * 4)))
+    return change.patch.faded(keep)
 
 
 def _mix(old: Floats, new: Floats, weight: Floats) -> Floats:

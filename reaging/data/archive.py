@@ -81,6 +81,8 @@ def list_tar(path: Path) -> tuple[Files, list[Dropped]]:
                         dropped.append(Dropped(name, "a path that climbs out of the tar"))
                     elif member.issym() or member.islnk():
                         dropped.append(Dropped(name, "a link in a tar"))
+                    elif name in files:
+                        dropped.append(Dropped(name, "a name that is in the tar twice: the first is taken"))
                     elif member.isreg() and not member.sparse and not any(p.startswith(".") for p in parts):
                         files[name] = Span(path, member.offset_data, member.size)
             except (tarfile.TarError, OSError, EOFError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..command import Group
+from ..command import Group, Number
 from ..errors import ReagingError
 
 LAYOUTS = ("csv", "ffhq-aging", "utkface", "fairface", "all-age-faces")  # of layouts.py, which is imported late
@@ -23,13 +23,11 @@ def main() -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--layout", default="csv", show_default=True, type=click.Choice(LAYOUTS), help="How SOURCE is laid out.")
 @click.option("--size", default=256, show_default=True, type=click.IntRange(32, 1024), help="Pixels of the square crops.")
-@click.option("--workers", type=click.IntRange(1), help="Processes; without it one for each core.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; without it one for each core.")
 @click.option("--filter", "changes", multiple=True, metavar="NAME=VALUE", help="Change one limit, or 'off'; repeatable (docs/data.md).")
 @click.option("--detector", type=click.Path(path_type=Path), help="A YuNet ONNX file in place of the bundled finder and aligner.")
 @click.option("--masks", type=click.Path(path_type=Path), help="A face-parsing ONNX file that says which pixels may change.")
-@click.option(
-    "--shard-mb", default=256.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Megabytes of pictures to a shard."
-)
+@click.option("--shard-mb", default=256.0, show_default=True, type=Number(0, min_open=True), help="Megabytes of pictures to a shard.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Begin anew where OUT holds an earlier run.")
 def prepare_command(
@@ -95,9 +93,7 @@ def inspect_command(data: tuple[Path, ...], sheet: Path | None, size: int, speed
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Other people.")
 @click.option("--size", default="256", show_default=True, type=click.Choice(["64", "128", "256", "512", "1024"]), help="Pixels.")
-@click.option(
-    "--shard-mb", default=256.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Megabytes of pictures to a shard."
-)
+@click.option("--shard-mb", default=256.0, show_default=True, type=Number(0, min_open=True), help="Megabytes of pictures to a shard.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Begin anew where OUT holds an earlier run.")
 def synthesize_command(

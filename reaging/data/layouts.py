@@ -79,19 +79,25 @@ def read_csv(files: Files, source: str) -> tuple[list[Photo], list[Dropped]]:
     return photos, dropped + _unlabelled(files, named)
 
 
+NUMBER = re.compile(r"[0-9]{1,9}")
+
+
 def read_ffhq_aging(files: Files, source: str) -> tuple[list[Photo], list[Dropped]]:
     """``ffhq_aging_labels.csv`` and pictures named by their number, in any folder but ``parsings``."""
     table = _one(files, lambda n: PurePosixPath(n).name == "ffhq_aging_labels.csv", "ffhq_aging_labels.csv", source)
     pictures = {
         int(PurePosixPath(n).stem): n
         for n in files
-        if PurePosixPath(n).suffix.lower() in PICTURES and PurePosixPath(n).stem.isdigit() and "parsings" not in PurePosixPath(n).parts
+        if PurePosixPath(n).suffix.lower() in PICTURES
+        and NUMBER.fullmatch(PurePosixPath(n).stem)
+        and "parsings" not in PurePosixPath(n).parts
     }
     photos, dropped, named = [], [], set[str]()
     for row in _rows(files, table, {"image_number", "age_group"}):
         number, known = row["image_number"], _class_name(row["age_group"])
+        plain = NUMBER.fullmatch(number)
         group = _group(known) if known in CLASS_NAMES else None
-        name = pictures.get(int(number), number) if number.isdigit() else number
+        name = pictures.get(int(number), number) if plain else number
         reason = _label_problem(name, files, named, group[0] if group else math.nan)
         if reason or group is None:
             dropped.append(Dropped(name, reason))

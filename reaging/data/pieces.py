@@ -62,9 +62,12 @@ def write_piece(path: Path, crops: Sequence[Crop]) -> None:
 
 def read_piece(path: Path, photos: Sequence[Photo]) -> list[Done]:
     """The photos of a piece as they were done."""
-    with tarfile.open(path, "r:") as tar:
-        spans = {m.name: Span(path, m.offset_data, m.size) for m in tar}
-    rows: list[dict[str, Any]] = json.loads(spans["rows.json"].read())
+    try:
+        with tarfile.open(path, "r:") as tar:
+            spans = {m.name: Span(path, m.offset_data, m.size) for m in tar}
+        rows: list[dict[str, Any]] = json.loads(spans["rows.json"].read())
+    except (tarfile.TarError, KeyError, ValueError):
+        raise ReagingError(f"{path} is damaged", "a piece of the run that is to go on", "delete it, and resume") from None
     return [
         Done(
             photo, row["reason"], Measures(**row["measures"]) if row["measures"] else None, row["content"], bytes.fromhex(row["hash"]),
@@ -98,7 +101,12 @@ def keep_plan(folder: Path, plan: dict[str, Any]) -> None:
         with whole_file(path) as part:
             part.write_text(json.dumps(plan, indent=1))
         return
-    known = json.loads(path.read_bytes())
+    try:
+        known = json.loads(path.read_bytes())
+        if not isinstance(known["settings"], dict):
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise ReagingError(f"{path} is damaged", "the plan of the run that is to go on", "begin anew with --force") from None
     if known != json.loads(json.dumps(plan)):
         changed = [k for k, v in plan["settings"].items() if known["settings"].get(k) != json.loads(json.dumps(v))] or ["the photos"]
         raise ReagingError(

@@ -20,6 +20,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ReagingError
+from ..files import remove_abandoned
 from .archive import Dropped
 from .crops import Cutting, FaceCutter
 from .duplicates import Look, find_duplicates
@@ -66,7 +67,7 @@ def prepare(
     write_dropped(out / "dropped.csv", dropped)
     write_report(out / "report.html", settings, faces, dropped, {d.photo.name: d for d, _ in left_out})
     write_manifest(out, shards, settings, faces, dropped)
-    shutil.rmtree(work)
+    remove_work(work)
     if not faces:
         raise ReagingError(f"no usable face in {len(photos)} photos of {source}", "photos of faces", f"see why in {out / 'report.html'}")
     return Prepared(len(faces), Counter(d.reason for d in dropped), shards)
@@ -80,6 +81,8 @@ def claim_folder(out: Path, resume: bool, force: bool) -> None:
         raise ReagingError("--resume and --force exclude each other", "one of them", "--resume goes on, --force begins anew")
     entries = list(out.iterdir()) if out.exists() else []
     if resume and entries and not (out / WORK / "plan.json").is_file():
+        if (out / MANIFEST).is_file():
+            shutil.rmtree(out / WORK, ignore_errors=True)  # what a kill left of it
         state = "is finished" if (out / MANIFEST).is_file() else "holds nothing to go on with"
         raise ReagingError(f"{out} {state}", "a run that was interrupted", "leave it, or begin anew with --force")
     if force:
@@ -92,6 +95,13 @@ def claim_folder(out: Path, resume: bool, force: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReagingError(f"cannot make {out} ({error.strerror})", "a writable place", "choose another") from None
+    remove_abandoned(out)
+
+
+def remove_work(work: Path) -> None:
+    """The plan first: killed in the middle of this, the run counts as finished, and not as one to go on with from what is left."""
+    (work / "plan.json").unlink()
+    shutil.rmtree(work)
 
 
 def _settings(source: Path, layout: str, how: Cutting, shard_mb: float) -> dict[str, Any]:

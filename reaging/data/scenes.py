@@ -60,11 +60,12 @@ def load_album(paths: list[Path], split: str = "train") -> Album:
         files = _read(Path(path))
         tables = [name for name in files if Path(name).name == "labels.csv"]
         for table in tables:
-            for row in csv.DictReader(io.StringIO(files[table].decode())):
-                points = np.array([float(row.get(c) or "nan") for c in COLUMNS], np.float32).reshape(5, 2)
-                if row["split"] == split and np.isfinite(points).all():  # where the teacher saw no face there are none
-                    faces.append(_decode(files[str(Path(table).parent / row["file"])], row["file"])[..., :3])
-                    landmarks.append(points)
+            for name, points in _labelled(files[table], f"{path}:{table}", split):
+                member = str(Path(table).parent / name)
+                if member not in files:
+                    raise ReagingError(f"{path}:{table} names {name}", "pictures that are beside it", "correct it")
+                faces.append(_decode(files[member], name)[..., :3])
+                landmarks.append(points)
         if not tables:
             for name in sorted(files):
                 held_out = zlib.crc32(Path(name).name.encode()) % 8 == 0
@@ -81,6 +82,17 @@ def load_album(paths: list[Path], split: str = "train") -> Album:
     if sizes != {(CROP, CROP, 3)}:
         raise ReagingError(f"face crops of {sorted(sizes)}", f"{CROP}x{CROP} pixels, three channels", "align them again at that size")
     return Album(_pyramid(np.stack(faces)), np.stack(landmarks), backgrounds, cutouts)
+
+
+def _labelled(table: bytes, where: str, split: str) -> list[tuple[str, Points]]:
+    """Names of one split's face crops, and their landmarks [5, 2]; without those in which the teacher saw no face."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
+        points = [np.array([float(row.get(c) or "nan") for c in COLUMNS], np.float32).reshape(5, 2) for row in rows]
+        return [(row["file"], p) for row, p in zip(rows, points, strict=True) if row["split"] == split and np.isfinite(p).all()]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        expected = f"CSV in UTF-8 with the columns file, split, {', '.join(COLUMNS)}"
+        raise ReagingError(f"{where} is no table of face crops ({error})", expected, "make it with reaging-data") from None
 
 
 def _read(path: Path) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -162,7 +163,7 @@ def manifest_shards(folder: Path) -> list[Path]:
     """The shards of a folder that reaging-data wrote; raises ReagingError where one is missing or cut off."""
     try:
         listed = [(folder / Path(s["file"]).name, int(s["bytes"])) for s in json.loads((folder / MANIFEST).read_bytes())["shards"]]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ReagingError(f"{folder / MANIFEST} is damaged", "what reaging-data wrote", "make the data again") from None
     for shard, size in listed:
         if not shard.is_file() or shard.stat().st_size != size:
@@ -179,19 +180,30 @@ def read_folder(folder: Path) -> list[Record]:
     records = []
     for row in _read_table(table.read_bytes(), str(table)):
         path = folder / row["file"]
-        if not path.resolve().is_relative_to(root) or not path.is_file():
+        if not _inside(path, root):
             raise ReagingError(f"{table} names {row['file']}", "files inside that folder", "correct the table")
         records.append(_record(row, str(folder), Span(path)))
     return records
+
+
+def _inside(path: Path, root: Path) -> bool:
+    """Whether it is a file there; not so where no file can have that name (too long, a NUL in it, a link to itself)."""
+    try:
+        return path.resolve().is_relative_to(root) and path.is_file()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def read_tar(path: Path) -> list[Record]:
     """The records of a shard; the pictures stay in it until they are asked for.  Links are not followed."""
     try:
         with tarfile.open(path, "r:") as tar:
-            members = {m.name.removeprefix("./"): Span(path, m.offset_data, m.size) for m in tar if m.isreg()}
+            files = [(m.name.removeprefix("./"), Span(path, m.offset_data, m.size)) for m in tar if m.isreg() and not m.sparse]
     except (tarfile.TarError, OSError, EOFError):
         raise ReagingError(f"{path} is a damaged or compressed tar", "a whole, plain shard", "copy, unpack or make it again") from None
+    members = dict(files)
+    if len(members) < len(files):
+        raise ReagingError(f"{path} holds {_double(name for name, _ in files)} twice", "each name once", "make the shard again")
     tables = [name for name in members if PurePosixPath(name).name == "labels.csv"]
     if not tables:
         raise ReagingError(f"{path} has no labels.csv", "a table file,age[,identity][,split] in it", "make the shard with reaging-data")
@@ -214,7 +226,16 @@ def _read_table(text: bytes, where: str) -> list[dict[str, str]]:
         raise ReagingError(f"{where} is no readable table", "CSV in UTF-8", "correct it") from None
     if not rows or not {"file", "age"} <= rows[0].keys():
         raise ReagingError(f"{where} lacks columns or rows", "the columns file and age", "correct its first line")
+    if any(row["file"] is None for row in rows):
+        raise ReagingError(f"{where} has a row that ends before its file name", "as many fields as the first line has", "correct it")
+    if double := _double(row["file"] for row in rows):
+        raise ReagingError(f"{where} names {double} twice", "a row for each picture", "correct it")
     return rows
+
+
+def _double(names: Iterable[str]) -> str:
+    """The first name that occurs again; empty where each occurs once."""
+    return next((name for name, count in Counter(names).items() if count > 1), "")
 
 
 def _record(row: dict[str, str], where: str, encoded: Span, mask: Span | None = None) -> Record:
@@ -234,4 +255,4 @@ def _record(row: dict[str, str], where: str, encoded: Span, mask: Span | None = 
 
 def person_split(identity: str) -> str:
     """One person in ten, by hash, is held out."""
-    return "test" if hashlib.sha1(identity.encode()).digest()[0] < 26 else "train"
+    return "test" if hashlib.sha1(identity.encode(), usedforsecurity=False).digest()[0] < 26 else "train"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from .filters import OFF
 from .layouts import Photo
 from .people import PeopleMaker, Person
 from .pieces import Done, keep_plan, piece_path, read_piece, write_piece
-from .prepare import WORK, claim_folder
+from .prepare import WORK, claim_folder, remove_work
 from .report import write_report
 from .shards import person_split
 from .write import Face, shard_bytes, write_dropped, write_manifest, write_shards
@@ -70,7 +69,7 @@ def synthesize(
     write_dropped(out / "dropped.csv", listed)
     write_report(out / "report.html", settings, faces, listed, {d.photo.name: d for d in dropped})
     write_manifest(out, shards, settings, faces, listed)
-    shutil.rmtree(work)
+    remove_work(work)
     return len(people), len(faces), rate
 
 

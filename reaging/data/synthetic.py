@@ -100,8 +100,7 @@ def open_synthetic(text: str, size: int, split: str) -> SyntheticFaces:
 
     Without weights they are fetched; without a device it is the GPU where there is one.
     """
-    import torch
-
+    from ..training.cli import choose_device
     from .facegen import fetch_weights
     from .people import PeopleMaker
 
@@ -121,7 +120,7 @@ def open_synthetic(text: str, size: int, split: str) -> SyntheticFaces:
         seed, people = int(values.get("seed", 0)), int(values.get("people", PEOPLE["train"]))
     except ValueError:
         raise ReagingError(f"synthetic:{text} is not usable", "whole numbers for seed and people", "correct it") from None
-    device = values.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(values.get("device", "auto"))
     weights = Path(values["weights"]) if "weights" in values else fetch_weights()
     maker = PeopleMaker(weights, models, size, device)
     return SyntheticFaces(maker, people if split == "train" else min(people, PEOPLE["test"]), seed, split)

@@ -32,6 +32,8 @@ class FrozenNet(nn.Module):
             raise ReagingError(
                 f"{path} is not a readable ONNX file", "a frozen age, identity or perceptual net", "check the path"
             ) from None
+        if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
+            raise ReagingError(f"{path} keeps its weights in another file", "one self-contained ONNX file", "save it as one")
         crop = {p.key: p.value for p in model.metadata_props}.get("crop")
         self.crop = tuple(float(v) for v in crop.split(",")) if crop else None
         self.outputs = [o.name for o in model.graph.output]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,13 @@ def save_checkpoint(path: Path, task: Any, step: int) -> None:
         "step": step,
         "data": getattr(task, "data_names", ""),
     }
-    with whole_file(path) as part:
-        torch.save(content, part)
+    with whole_file(path) as part, part.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # a full disk: torch's writer covers it with an error of its own
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -44,14 +50,28 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise ReagingError(f"checkpoint {path} is not there", "a file", remedy)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:
         raise ReagingError(f"{path} is not a checkpoint of reaging", "a whole file with weights only", remedy) from None
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         raise ReagingError(f"{path} is not a checkpoint of reaging", f"the keys {', '.join(sorted(KEYS))}", remedy)
     if content["format"] != CHECKPOINT_FORMAT:
         raise ReagingError(f"{path} has checkpoint format {content['format']}", f"format {CHECKPOINT_FORMAT}", "use a matching version")
+    if not _is_whole(content):
+        raise ReagingError(f"{path} is damaged", "fields of the kinds that reaging-train writes, and finite weights", remedy)
     return content
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    """Whether the fields are of the kinds that everybody takes them for."""
+    if type(content["step"]) is not int or not all(isinstance(content[k], dict) for k in ("preset", "nets", "ema", "optimizers")):
+        return False
+    states = [*content["nets"].values(), *content["ema"].values()]
+    if not all(isinstance(state, dict) and all(isinstance(t, torch.Tensor) for t in state.values()) for state in states):
+        return False
+    return all(bool(t.isfinite().all()) for state in content["ema"].values() for t in state.values())
 
 
 def restore(task: Any, content: dict[str, Any], where: str) -> int:
@@ -88,9 +108,9 @@ def generator_from_checkpoint(path: str | Path) -> tuple[nn.Module, Any, int]:
     preset = preset_from_dict(content["preset"])
     if "generator" not in content["ema"]:
         raise ReagingError(f"{path} holds a {preset.name}, no generator", "a generator's checkpoint", "name another checkpoint")
-    generator = build_generator(preset)
     try:
+        generator = build_generator(preset)
         generator.load_state_dict(content["ema"]["generator"])
-    except RuntimeError:
+    except (RuntimeError, ValueError, IndexError):
         raise ReagingError(f"{path} does not fit its preset", "weights of this version's network", "train again") from None
     return generator.eval().requires_grad_(False), preset, int(content["step"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..command import Command
+from ..command import Command, Number
 from ..errors import ReagingError
 
 
@@ -21,9 +21,9 @@ from ..errors import ReagingError
 @click.option("--resume", is_flag=True, help="Go on from OUT/checkpoint.pt, exactly as if it had not been interrupted.")
 @click.option("--dry-run", is_flag=True, help="Print parameters, MACs, memory and steps, and train nothing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of torch.")
-@click.option("--save-seconds", default=180.0, show_default=True, help="Time between checkpoints.")
-@click.option("--sample-every", default=500, show_default=True, help="Steps between sample sheets.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of torch.")
+@click.option("--save-seconds", type=Number(0, 1e6), default=180.0, show_default=True, help="Time between checkpoints.")
+@click.option("--sample-every", type=click.IntRange(1), default=500, show_default=True, help="Steps between sample sheets.")
 def main(
     data: tuple[Path, ...], out: Path, preset: str, changes: tuple[str, ...], init: Path | None, resume: bool, dry_run: bool, device: str,
     threads: int | None, save_seconds: float, sample_every: int,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..files import whole_file
+
 
 class Log:
     """Appends to ``log.jsonl``; a resumed run first drops the lines after its step, so that none is there twice."""
@@ -14,7 +16,8 @@ class Log:
         self.path = folder / "log.jsonl"
         if self.path.exists():
             kept = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= start]
-            self.path.write_text("".join(kept))
+            with whole_file(self.path) as part:
+                part.write_text("".join(kept))
         self.file = self.path.open("a")
         self.board: Any = None
         try:

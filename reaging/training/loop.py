@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..errors import ReagingError
+from ..files import remove_abandoned
 from .checkpoint import load_checkpoint, restore, save_checkpoint
 from .ema import update_average
 from .log import Log
@@ -60,6 +61,8 @@ def train(
     log = None
     if rank == 0:
         (out / "samples").mkdir(parents=True, exist_ok=True)
+        for folder in (out, out / "samples"):
+            remove_abandoned(folder)  # of a run that was killed
         log = Log(out, start)
     bar = _progress_bar(task, start, steps, progress and rank == 0)
     if threading.current_thread() is threading.main_thread():  # a terminated run is saved like an interrupted one

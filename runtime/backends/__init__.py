@@ -18,9 +18,9 @@ def _cpu(path: Path, threads: int) -> Backend:
 
 
 def _cuda(path: Path, threads: int) -> Backend:
-    from .ort import OnnxRuntime
+    from .ort_cuda import OnnxRuntimeCuda
 
-    return OnnxRuntime(path, "cuda", threads)
+    return OnnxRuntimeCuda(path, threads)
 
 
 def _openvino(path: Path, threads: int) -> Backend:
@@ -80,7 +80,6 @@ def _best(path: Path, threads: int) -> tuple[Backend, str]:
 def _candidates(path: Path, failed: list[str]) -> list[str]:
     """Devices worth trying, best first; notes in ``failed`` why the GPU is not among them."""
     from ..cuda.driver import driver_error
-    from .tensorrt import engine_beside
 
     if path.suffix == ".engine":
         return ["tensorrt"]
@@ -88,7 +87,9 @@ def _candidates(path: Path, failed: list[str]) -> list[str]:
     if reason:
         failed.append(f"GPU: {reason}")
         return ["cpu"]
-    return ["tensorrt", "cuda", "cpu"] if engine_beside(path).is_file() else ["cuda", "cpu"]
+    from .tensorrt import at_hand
+
+    return ["tensorrt", "cuda", "cpu"] if at_hand(path) else ["cuda", "cpu"]  # building an engine takes minutes: only where it is asked for
 
 
 def _check_kind(backend: Backend, path: Path) -> None:

@@ -48,7 +48,8 @@ def warm_up(backend: Backend, where: str) -> None:
     """One face through the network: a model whose shapes lie is refused here, not in the middle of a video."""
     height, width = backend.card.size
     aged, mask = backend.run(np.zeros((1, 3, height, width), np.float32), np.full(1, 50, np.float32))
-    if aged.shape != (1, 3, height, width) or mask.shape != (1, 1, height, width) or not np.isfinite(aged).all():
+    finite = np.isfinite(aged).all() and np.isfinite(mask).all()
+    if aged.shape != (1, 3, height, width) or mask.shape != (1, 1, height, width) or not finite:
         raise ReagingError(
             f"{where} gives aged {list(aged.shape)} and mask {list(mask.shape)}",
             f"finite values in [1, 3, {height}, {width}] and [1, 1, {height}, {width}]",

@@ -75,6 +75,16 @@ def _card_text(model: memoryview) -> str | None:
     return None
 
 
+def refuse_external(data: bytes, where: str) -> None:
+    """Raises ReagingError where a model keeps weights in another file; what is no ONNX at all is left to the engine."""
+    try:
+        external = _has_external(memoryview(data), "model")
+    except (ValueError, IndexError, RecursionError):
+        return
+    if external:
+        raise ReagingError(f"{where} keeps its weights in another file", "one self-contained ONNX file", "save it as one file")
+
+
 def read_model(path: str | Path) -> tuple[bytes, ModelCard]:
     """The bytes of a self-contained ONNX file and its card.
 

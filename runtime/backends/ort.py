@@ -10,7 +10,7 @@ from typing import Any
 from ...card import ModelCard
 from ...errors import ReagingError
 from .base import OUTPUTS, Floats, check_names, cores, warm_up
-from .modelfile import read_model
+from .modelfile import read_model, refuse_external
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -65,6 +65,7 @@ def short(error: BaseException) -> str:
 
 def open_session(data: bytes, where: str, device: str, threads: int) -> Any:
     """An InferenceSession that runs on ``device``; ReagingError where it fell back to another, which it does silently."""
+    refuse_external(data, where)
     ort = import_onnxruntime()
     provider = PROVIDERS[device]
     if device == "cuda":

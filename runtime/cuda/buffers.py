@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ...errors import ReagingError
-from .driver import driver_error
+from .driver import require_driver
 
 
 def import_pycuda() -> Any:
     """pycuda.driver, initialized; ReagingError without a driver or without pycuda."""
-    reason = driver_error()
-    if reason:
-        raise ReagingError(reason, "an NVIDIA GPU with its driver", "install the driver, or use --device cpu")
+    require_driver()
     try:
         import pycuda.driver as cuda
     except ImportError as error:  # also where a CUDA library is missing
@@ -33,10 +31,12 @@ class Device:
     """The first GPU: its primary context, which torch and ONNX Runtime in the same process share."""
 
     def __init__(self) -> None:
+        """Raises ReagingError without a driver, pycuda or GPU."""
         self.cuda = import_pycuda()
-        device = self.cuda.Device(0)
-        self.name, self.capability = device.name(), "{}.{}".format(*device.compute_capability())
-        self._context = device.retain_primary_context()
+        try:
+            self._context = self.cuda.Device(0).retain_primary_context()  # not pycuda.autoinit, which makes one of its own
+        except self.cuda.Error as error:
+            raise ReagingError(f"CUDA gives no context ({error})", "a GPU with free memory", "end what uses it, or --device cpu") from None
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -49,21 +49,21 @@ class Device:
 
 
 class Buffer:
-    """Pinned host array and device memory of the same size, for up to ``shape[0]`` faces."""
+    """Pinned host array and device memory of the same size, for up to ``shape[0]`` faces; both keep their addresses."""
 
     def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: DTypeLike):
         self.host: NDArray[Any] = cuda.pagelocked_empty(shape, np.dtype(dtype))
         self.memory = cuda.mem_alloc(self.host.nbytes)
         self._cuda = cuda
 
-    def upload(self, values: NDArray[Any], stream: Any) -> None:
-        """Queues the copy of ``values`` [n, ...] to the device, in the buffer's own type."""
-        part = self.host[: len(values)]
-        part[...] = values
-        self._cuda.memcpy_htod_async(self.memory, part, stream)
+    @property
+    def address(self) -> int:
+        return int(self.memory)
 
-    def download(self, count: int, stream: Any) -> NDArray[Any]:
-        """Queues the copy back of ``count`` faces; the returned view is filled once the stream is synchronized."""
-        part = self.host[:count]
-        self._cuda.memcpy_dtoh_async(part, self.memory, stream)
-        return part
+    def upload(self, count: int, stream: Any) -> None:
+        """Queues the copy of the host's first ``count`` to the device."""
+        self._cuda.memcpy_htod_async(self.memory, self.host[:count], stream)
+
+    def download(self, count: int, stream: Any) -> None:
+        """Queues the copy back; the host's first ``count`` are filled once the stream is synchronized."""
+        self._cuda.memcpy_dtoh_async(self.host[:count], self.memory, stream)

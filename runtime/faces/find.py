@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReagingError
+from ..backends.modelfile import refuse_external
 from .face import Face, Picture, Points
 from .session import open_face_model
 from .template import face_boxes
@@ -51,8 +52,10 @@ class YuNetFinder:
         """Raises ReagingError where the file is missing or OpenCV cannot read it."""
         if not Path(path).is_file():
             raise ReagingError(f"there is no {path}", "a YuNet ONNX file", "check the path")
+        refuse_external(Path(path).read_bytes(), str(path))
         try:
             self.net = cv2.FaceDetectorYN.create(str(path), "", (LONG_SIDE, LONG_SIDE), threshold, 0.3, 200)
+            self(np.zeros((64, 64, 3), np.uint8))  # another net is refused here, not at the first frame
         except cv2.error as error:
             raise ReagingError(f"{path} cannot be loaded", "a YuNet ONNX file", "take it from OpenCV's model zoo") from error
 

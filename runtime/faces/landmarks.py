@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 
 from .face import Face, Picture, Points
 from .session import open_face_model
-from .template import cut, face_box, frame_to_crop
+from .template import cut, face_box, frame_to_crop, inverse
 
 MIRRORED = [1, 0, 2, 4, 3]  # the five landmarks of a mirror image
 ZOOM = 1.2  # the aligner sees the FFHQ square enlarged by this
@@ -41,25 +42,26 @@ class FaceAligner:
             kept.append(face)
         if not kept:
             return []
-        points, logits = self._both_ways(np.stack(crops))
+        points, logits = self._both_ways(crops)
         aligned = []
         for face, matrix, found, logit in zip(kept, matrices, points, logits, strict=True):
             score = float(1 / (1 + np.exp(-logit)))
             if score < self.threshold:
                 continue
             in_crop = (found + 1) * (size / 2) - 0.5
-            landmarks = ((in_crop - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T).astype(np.float32)
+            a, b, x, c, d, y = inverse(matrix)
+            landmarks = (in_crop @ np.array([[a, c], [b, d]]) + (x, y)).astype(np.float32)
             try:
                 aligned.append(Face(face_box(landmarks), landmarks, score, face.track))
             except ValueError:
                 continue
         return aligned
 
-    def _both_ways(self, crops: Picture) -> tuple[Points, Points]:
-        """The network's answers for crops [N, S, S, 3], averaged over each crop and its mirror image: steadier than one look, and a network
+    def _both_ways(self, crops: Sequence[Picture]) -> tuple[Points, Points]:
+        """The network's answers for N crops [S, S, 3], averaged over each crop and its mirror image: steadier than one look, and a network
         of twice the size would cost as much."""
-        pictures = cv2.dnn.blobFromImages(list(crops), 1 / 127.5, mean=(127.5, 127.5, 127.5))
-        points, logits = self.session.run(None, {self.input: np.concatenate([pictures, pictures[..., ::-1]])})
+        both = [*crops, *(cv2.flip(crop, 1) for crop in crops)]
+        points, logits = self.session.run(None, {self.input: cv2.dnn.blobFromImages(both, 1 / 127.5, mean=(127.5, 127.5, 127.5))})
         count = len(crops)
         mirrored = points[count:, MIRRORED] * np.array([-1, 1], np.float32)
         return (points[:count] + mirrored) / 2, (logits[:count] + logits[count:]) / 2

@@ -33,6 +33,9 @@ class _Track:
 class FaceTracker:
     """Keeps the faces of a stream of frames; for each frame call ``find``, then ``align``.
 
+    ``find`` is ``search`` and ``take`` where ``due`` says so; a loop that does not want to wait calls ``search`` in another thread, and
+    ``take`` a frame or two later.
+
     ``every``: the finder runs on every so manieth frame, on each where there is no face or one was just lost, and on each where there is no
     aligner, whose place the finder's own landmarks then take.
     """
@@ -51,18 +54,28 @@ class FaceTracker:
 
     def find(self, frame: Picture) -> bool:
         """Runs the finder on a frame [H, W, 3] BGR where it is due; returns whether it ran."""
-        self._since += 1
+        due = self.due()
+        if due:
+            self.take(self.search(frame))
+        return due
+
+    def due(self) -> bool:
+        """Whether the finder should run on this frame; if so, it is taken to be done."""
         if self._tracks and not self._lost and self._since < self.every:
             return False
         self._since, self._lost = 0, False
-        self._update(self.finder(frame))
         return True
+
+    def search(self, frame: Picture) -> list[Face]:
+        """The finder's faces of a frame [H, W, 3] BGR; it touches no track."""
+        return self.finder(frame)
 
     def align(self, frame: Picture, time_s: float) -> list[Face]:
         """All faces of the frame at a time in seconds, each with its landmarks and the number of its track, oldest track first."""
         if self.aligner is not None:
             self._align(frame, self.aligner)
         named = self._identities(frame, [track.face for track in self._tracks], time_s, renew=self._since == 0)
+        self._since += 1
         faces = []
         for track, face in zip(self._tracks, named, strict=True):
             track.face = face
@@ -72,7 +85,7 @@ class FaceTracker:
             faces.append(face)
         return faces
 
-    def _update(self, found: list[Face]) -> None:
+    def take(self, found: list[Face]) -> None:
         """Matches the finder's faces with the tracks, those that overlap most first; opens tracks for what is left over."""
         pairs = [(overlap(track.face.box, face.box), i, j) for i, track in enumerate(self._tracks) for j, face in enumerate(found)]
         matched: dict[int, int] = {}

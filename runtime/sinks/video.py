@@ -25,6 +25,7 @@ from .synthetic import COMMENT, mark_video
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 TICKS = 90_000  # a second in the time base of MPEG
+WORTH_KEEPING = 1.0  # seconds
 ENCODERS = ("libx264", "libopenh264", "mpeg4")  # the first that this PyAV has
 BT709, LIMITED = 1, 1  # FFmpeg's numbers for HD's color matrix and for 16..235
 IN_MP4 = ("aac", "mp3", "ac3", "eac3", "flac", "opus", "alac")  # sound that is copied as it is
@@ -64,10 +65,13 @@ class PyAvVideo:
         self._audio_from = audio_from
         check_place(path)
         self._path, self._growing = path, path.with_name(f"{path.stem}.recording-{os.getpid()}{path.suffix}")
+        self._keep_growing = False
         with ExitStack() as stack:
+            stack.callback(self._drop_growing)  # last, once the file has its name: at any moment a kill leaves one of the two
             self._part = stack.enter_context(whole_file(path))
-            stack.callback(self._growing.unlink, missing_ok=True)
-            self._container = av.open(str(self._growing), "w", options=AT_ONCE | (CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS))
+            self._container = av.open(
+                f"file:{self._growing}", "w", options=AT_ONCE | (CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS)
+            )
             self._container.metadata["comment"] = COMMENT
             self._stack = stack.pop_all()
 
@@ -116,12 +120,26 @@ class PyAvVideo:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._stack:  # renames at the end, or removes where something below raises
-            if error is None:
+            try:
+                if error is not None:
+                    raise error
                 self._finish()
-                return
-            with suppress(OSError, ValueError):  # FFmpeg's errors; the one that is under way says more
-                self._container.close()
-            raise error
+            except BaseException as failed:
+                with suppress(OSError, ValueError):  # FFmpeg's errors; the one that is under way says more
+                    self._container.close()
+                if isinstance(failed, OSError) and self._last > WORTH_KEEPING * TICKS:
+                    raise self._kept(failed) from failed
+                raise
+
+    def _kept(self, full: OSError) -> ReagingError:
+        """A disk that filled up does not cost what was recorded until then."""
+        self._keep_growing = True
+        what = f"cannot write {self._path} ({full.strerror or full})"
+        return ReagingError(what, "free space", f"{self._last / TICKS:.0f} s are kept in {self._growing.name}; free space for the rest")
+
+    def _drop_growing(self) -> None:
+        if not self._keep_growing:
+            self._growing.unlink(missing_ok=True)
 
 
 def settle(growing: Path, part: Path) -> None:
@@ -133,7 +151,7 @@ def settle(growing: Path, part: Path) -> None:
 
     if growing.suffix.lower() != ".mkv":
         try:
-            with av.open(str(growing)) as source, av.open(str(part), "w", options={"movflags": "+faststart"}) as out:
+            with av.open(f"file:{growing}") as source, av.open(f"file:{part}", "w", options={"movflags": "+faststart"}) as out:
                 out.metadata.update(source.metadata)
                 streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}
                 for packet in source.demux():
@@ -144,7 +162,10 @@ def settle(growing: Path, part: Path) -> None:
             return
         except (OSError, ValueError):  # no room for a second copy, for one
             part.unlink(missing_ok=True)
-    growing.replace(part)
+    try:
+        part.hardlink_to(growing)  # under both names: killed before the last renaming, one that can be seen is left
+    except OSError:  # a file system without them
+        growing.replace(part)
 
 
 class _Sound:
@@ -167,7 +188,7 @@ class _Sound:
 
 def _open_sound(av: Any, path: Path, output: Any) -> tuple[_Sound | None, str]:
     """The sound of ``path``, ready to be copied, and a line for the user where it has sound that cannot be."""
-    container = av.open(str(path))
+    container = av.open(f"file:{path}")
     stream = next(iter(container.streams.audio), None)
     if stream is None:
         container.close()

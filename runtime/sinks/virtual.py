@@ -43,8 +43,12 @@ class VirtualCamera:
         self.device: str = self._camera.device
 
     def write(self, frame: Frame, time: float, name: str) -> None:
-        """Hands the frame to the thread, in place of one that still waits."""
-        self._sender.submit(frame)
+        """Hands the frame to the thread, in place of one that still waits.  ReagingError where the device is gone."""
+        try:
+            self._sender.submit(frame)
+        except RuntimeError as error:
+            what = f"the virtual camera {self.device} is gone ({error})"
+            raise ReagingError(what, "the device it began with", "load its driver again, and start anew") from None
 
     def __enter__(self) -> VirtualCamera:
         self._sender.__enter__()

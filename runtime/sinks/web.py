@@ -49,7 +49,7 @@ class Web:
         self.latest = _Latest()
         try:
             self._server = _Server((host, port), self.latest)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: a host that is no text for a name server
             what = f"cannot serve on {host}:{port} ({getattr(error, 'strerror', None) or error})"
             raise ReagingError(what, "a free port of this machine", "choose another: --sink http:8081") from None
         shown = f"[{host}]" if ":" in host else host
@@ -203,7 +203,12 @@ def trusted(host: str, bound: str) -> bool:
 
 def open_web(target: str) -> Web:
     """``http:PORT`` on this machine alone, or ``http:HOST:PORT``; ReagingError where that is something else or taken."""
+    return Web(*parse_address(target))
+
+
+def parse_address(target: str) -> tuple[str, int]:
+    """Host and port of ``http:PORT`` or ``http:HOST:PORT``; ReagingError where it is something else."""
     host, _, port = target.partition(":")[2].rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
+    if not port.isdecimal() or len(port) > 5 or int(port) > 65535:  # the length first: int() refuses thousands of digits
         raise ReagingError(f"cannot serve on {target}", "http:PORT or http:HOST:PORT", "give for example --sink http:8080")
-    return Web(host.strip("[]") or LOCAL, int(port))
+    return host.strip("[]") or LOCAL, int(port)

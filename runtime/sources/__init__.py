@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .base import Shot, Source
 
-__all__ = ["Shot", "Source", "audio_file", "open_source"]
+__all__ = ["Shot", "Source", "audio_file", "is_live", "open_source"]
 
 
 def open_source(name: str, size: tuple[int, int] | None = None, say: Callable[[str], None] = lambda text: None) -> Source:
@@ -17,13 +17,13 @@ def open_source(name: str, size: tuple[int, int] | None = None, say: Callable[[s
     Raises ReagingError where it is not there or cannot be read.
     """
     from .photo import SUFFIXES, Photo, open_folder
-    from .stream import SCHEMES, open_stream
+    from .stream import open_stream
 
-    if name == "camera" or name.startswith("camera:"):
+    if _is_camera(name):
         from .camera import open_camera
 
         return open_camera(name.partition(":")[2] or "0", size, say)
-    if name.lower().startswith(SCHEMES):
+    if is_live(name):
         return open_stream(name, say)
     path = clip_path(name)
     if path.is_dir():
@@ -33,6 +33,17 @@ def open_source(name: str, size: tuple[int, int] | None = None, say: Callable[[s
     from .clip import open_clip
 
     return open_clip(path)
+
+
+def _is_camera(name: str) -> bool:
+    return name == "camera" or name.startswith("camera:")
+
+
+def is_live(name: str) -> bool:
+    """Whether a source of this name, once open, gives frames whether or not anybody is ready for them: a camera or a stream."""
+    from .stream import SCHEMES
+
+    return _is_camera(name) or name.lower().startswith(SCHEMES)
 
 
 def clip_path(name: str) -> Path:

@@ -31,7 +31,7 @@ def list_cameras(devices: Path = V4L) -> list[tuple[int, str]]:
 
 def find_camera(which: str, devices: Path = V4L) -> int:
     """The number of a camera by its number or by a part of its name; ReagingError where none or several have it."""
-    if which.isdecimal():
+    if which.isdecimal() and len(which) < 6:
         return int(which)
     cameras = list_cameras(devices)
     fitting = [number for number, name in cameras if which.lower() in name.lower()]

@@ -14,6 +14,12 @@ from .base import ACCURATE, Frame, Shot
 
 BT709 = 1  # FFmpeg's number of the color matrix of HD video
 UNTAGGED = 2
+# a clip is one file: by default FFmpeg also follows lists of other files and descriptions of network sessions, whatever they are called
+LOCAL_FILE = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,ogg,asf,gif,apng,dv,mxf,nut,rm,swf,wtv,"
+    "yuv4mpegpipe,mjpeg,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe",
+}
 HD_HEIGHT = 720  # players take untagged video from here on for BT.709
 
 
@@ -36,7 +42,7 @@ class PyAvClip:
 
         av.logging.set_level(None)
         try:
-            self._container = av.open(str(path))
+            self._container = av.open(f"file:{path}", options=LOCAL_FILE)  # with the scheme a colon in the name is no other one
             stream = self._container.streams.video[0]
             stream.thread_type = "AUTO"
             self._frames: Iterator[Any] = self._container.decode(stream)

@@ -29,7 +29,7 @@ def read_photo(path: str | Path) -> Frame:
         raise ReagingError(f"{path} is empty", SUPPORTED, "name another file")
     try:
         frame = cv2.imdecode(data, cv2.IMREAD_COLOR)  # turns by EXIF, 8 bits, drops alpha
-        whole = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        whole = None if frame is None else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ReagingError(f"{path} cannot be read ({error.err})", SUPPORTED, "make it smaller or save it again") from None
     if frame is None or not frame.size:

@@ -76,6 +76,22 @@ def test_the_judges_error_is_that_against_the_labels(returning: Path, face_folde
     assert scores.judge_errors[0] > 0.1
 
 
+def test_inputs_are_judged_once(returning: Path, face_folder: Path, judges: tuple[Judge, Judge], monkeypatch: pytest.MonkeyPatch) -> None:
+    every, who = held_out_faces([face_folder]), Judges((judges[0],), judges[1])
+    some = every.take([2, 0])
+    found = answers(open_model(returning).run, 64, some, TARGETS, who)[0]
+    seen: list[int] = []
+
+    def counting(judge: Judge, crops: np.ndarray) -> np.ndarray:
+        seen.append(len(crops))
+        return estimate_ages(judge, crops)
+
+    monkeypatch.setattr("reaging.benchmarks.quality_scores.estimate_ages", counting)
+    scores = summarize(found, some, every, who)
+    assert seen == [len(every.names) - 2]
+    assert scores.judge_errors[0] == pytest.approx(np.abs(estimate_ages(judges[0], every.crops) - every.ages).mean())
+
+
 def test_pixels_changed_outside_the_mask_are_seen(face_folder: Path, judges: tuple[Judge, Judge]) -> None:
     def spill(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         aged, mask = image.copy(), np.ones_like(image[:, :1])

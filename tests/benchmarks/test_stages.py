@@ -14,7 +14,7 @@ from reaging.benchmarks.cli import main
 from reaging.benchmarks.scenes import lay_out
 from reaging.benchmarks.stages import growth
 
-STAGES = ("capture", "find", "align", "infer", "paste", "sink")
+STAGES = ("capture", "find", "align", "prepare", "infer", "paste", "sink")
 
 
 def run_stages(tinting: Path, out: Path, *options: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def test_a_scene_holds_as_many_copies_as_asked_for() -> None:
     [
         (["camera:99"], "camera"),
         (["--size", "640"], "--size"),
-        (["--faces", "0"], "below 1"),
+        (["--faces", "0"], "from 1"),
         (["demo", "--json", "nowhere/x.json"], "nowhere"),
     ],
 )

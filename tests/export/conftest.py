@@ -50,6 +50,13 @@ def tiny() -> nn.Module:
 
 
 @pytest.fixture(scope="session")
+def wide() -> nn.Module:
+    """Like ``tiny`` with enough channels to quantize."""
+    torch.manual_seed(0)
+    return lively(build_generator(dataclasses.replace(PRESETS["tiny"], widths=(16, 24))))
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny: nn.Module) -> Path:
     """What reaging-train writes: here with other weights beside the average, which are not the ones to export."""
     from reaging.training.checkpoint import save_checkpoint

@@ -38,7 +38,7 @@ def test_a_clip_becomes_a_clip_and_stats(cam: Cam, tmp_path: Path, shared: Calla
     done = cam("--source", clip, "--sink", out, "--age", 90, "--max-frames", 12, "--stats", stats)
     assert done.exit_code == 0, done.output
     facts = json.loads(stats.read_text())
-    assert set(facts["stages"]) == {"frame", "find", "align", "infer", "paste", "sink"}
+    assert set(facts["stages"]) == {"frame", "find", "align", "prepare", "infer", "paste", "sink"}
     assert all(list(times) == ["p50", "p90", "p95", "p99"] for times in facts["stages"].values())
     assert facts["stages"]["frame"]["p50"] > facts["stages"]["find"]["p50"] > 0
     assert facts["frames"] == 12 and facts["faces"] == 24 and facts["device"] == "cpu" and facts["backend"] == "onnxruntime"

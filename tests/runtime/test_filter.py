@@ -6,14 +6,16 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from reaging.runtime.ager import Ager
 from reaging.runtime.backends import open_backend
+from reaging.runtime.backends.base import cores
 from reaging.runtime.faces.face import Face
 from reaging.runtime.faces.template import face_box
-from reaging.runtime.filter import FaceFilter
+from reaging.runtime.filter import FaceFilter, spare_core
 
 SHAPE = np.float32([[-15, -15], [15, -15], [0, 0], [-12, 17], [12, 17]])
 FRAME = np.full((240, 320, 3), 120, np.uint8)
@@ -30,8 +32,14 @@ class Script:
     def __init__(self, *faces: Face):
         self.faces = list(faces)
 
-    def find(self, frame: np.ndarray) -> bool:
+    def due(self) -> bool:
         return False
+
+    def search(self, frame: np.ndarray) -> list[Face]:
+        return []
+
+    def take(self, found: list[Face]) -> None:
+        pass
 
     def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
         return list(self.faces)
@@ -200,6 +208,44 @@ def test_what_the_generator_makes_of_frames_before_a_reset_is_not_shown_after_it
         gate.open.release(10)
 
 
+def test_no_frame_waits_for_the_finder_while_changes_are_carried(ager: Ager) -> None:
+    class Slow(Script):
+        entered, searched, taken = threading.Semaphore(0), threading.Semaphore(0), 0
+
+        def due(self) -> bool:
+            return True
+
+        def search(self, frame: np.ndarray) -> list[Face]:
+            self.entered.release()
+            assert self.searched.acquire(timeout=5)
+            return [face_at(100, 100)]
+
+        def take(self, found: list[Face]) -> None:
+            self.taken += len(found)
+
+    tracker = Slow()
+    face_filter = FaceFilter(ager, tracker, 90)
+    with face_filter.carrying():
+        for i in range(5):
+            face_filter(FRAME, i / 30)
+        assert tracker.entered.acquire(timeout=5) and tracker.taken == 0
+        tracker.searched.release()
+        for i in range(400):
+            face_filter(FRAME, 1 + i / 30)
+            threading.Event().wait(0.005)
+            if tracker.taken:
+                break
+        assert tracker.taken == 1
+        assert tracker.entered.acquire(timeout=5)  # the finder looks at that frame by now
+        face_filter.reset()  # and what it sees there is of no use after it
+        tracker.searched.release()
+        for i in range(20):
+            face_filter(FRAME, 2 + i / 30)
+            threading.Event().wait(0.005)
+        assert tracker.taken == 1
+        tracker.searched.release(100)
+
+
 def test_an_error_of_the_generator_ends_the_loop(ager: Ager) -> None:
     class Broken(Gate):
         def run(self, image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,3 +267,10 @@ def test_outside_the_mask_a_carried_change_leaves_the_frame_as_it_is(ager: Ager)
         aged = face_filter(noise, i / 30)
     changed = (aged != noise).any(-1)
     assert changed.any() and not changed[:, :50].any() and not changed[:, 190:].any() and not changed[180:].any()
+
+
+def test_while_changes_are_carried_opencv_leaves_a_core_to_the_generator_and_then_has_it_back(ager: Ager) -> None:
+    before = cv2.getNumThreads()
+    with FaceFilter(ager, Script()).carrying():
+        assert cv2.getNumThreads() == spare_core() == max(1, cores() - 1)
+    assert cv2.getNumThreads() == before

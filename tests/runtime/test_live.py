@@ -28,8 +28,14 @@ class NoFaces:
 
     resets = 0
 
-    def find(self, frame: np.ndarray) -> bool:
+    def due(self) -> bool:
         return True
+
+    def search(self, frame: np.ndarray) -> list[Face]:
+        return []
+
+    def take(self, found: list[Face]) -> None:
+        pass
 
     def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
         return []
@@ -219,7 +225,7 @@ def test_the_filter_ages_a_real_face_and_follows_its_target(ager: Ager, yunet: P
     assert np.abs(both[0].astype(int) - frame - young).max() <= 2 and (both[0] != both[1]).any()
     assert face_filter.faces_seen == 4
     times = face_filter.stages.summary()
-    assert set(times) == {"find", "align", "infer", "paste"} and all(0 < v["p50"] <= v["p99"] for v in times.values())
+    assert set(times) == {"find", "align", "prepare", "infer", "paste"} and all(0 < v["p50"] <= v["p99"] for v in times.values())
 
 
 def test_both_faces_of_a_frame_change(ager: Ager, yunet: Path, shared: object) -> None:

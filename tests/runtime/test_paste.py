@@ -87,6 +87,22 @@ def test_light_and_dark_end_at_white_and_black() -> None:
         assert paste(frame_of(), gray_change(64, levels), place(1, 40, 30))[62, 72].tolist() == [end] * 3
 
 
+@pytest.mark.parametrize("strength", [0.2, 0.9])
+def test_every_pixel_is_within_a_gray_level_of_the_exact_sum(strength: float) -> None:
+    """Against the same sum in floating point, turned and enlarged; 0.9 has changes that no byte holds."""
+    random, frame = np.random.default_rng(1), frame_of(240, 320)
+    delta = np.clip(cv2.GaussianBlur(random.normal(0, 4, (64, 64, 3)).astype(np.float32), (0, 0), 2) * 2, -2, 2) * np.float32(strength)
+    mask = cv2.GaussianBlur(random.random((64, 64)).astype(np.float32), (0, 0), 4) - 0.45
+    matrix = cv2.getRotationMatrix2D((160, 120), 20, 0.4) - np.float32([[0, 0, 128], [0, 0, 88]])
+    one = patch(delta, mask)
+    assert one.strong == (strength > 0.5)
+    placed = cv2.warpAffine(one.values, matrix, (320, 240), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[..., :3]
+    exact = np.clip(frame + 0.7 * placed, 0, 255)
+    aged = paste_patches(frame, [one], [matrix], [0.7])
+    assert np.abs(aged - exact).max() <= 1
+    assert np.array_equal(aged[(placed == 0).all(-1)], frame[(placed == 0).all(-1)])
+
+
 def test_overlapping_faces_are_changed_once() -> None:
     frame = np.full((120, 160, 3), 100, np.uint8)
     one = gray_change(64, 20)

@@ -89,3 +89,15 @@ def test_without_a_backend_one_line_lists_each_and_how_to_install_it(monkeypatch
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     with pytest.raises(ReagingError, match=r"pip install 'reaging\[virtual\]'.*v4l2loopback"):
         open_sink("virtual")
+
+
+def test_a_camera_that_goes_away_is_one_line(backend: type[Backend], monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: Backend, frame: np.ndarray) -> None:
+        raise RuntimeError("device is not running")
+
+    monkeypatch.setattr(backend, "send", gone)
+    frame = np.zeros((48, 64, 3), np.uint8)
+    with open_sink("virtual", 30.0, size=(64, 48)) as sink, pytest.raises(ReagingError, match="is gone"):
+        for _ in range(200):
+            sink.write(frame, 0, "")
+            time.sleep(0.01)

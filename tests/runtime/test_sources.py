@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reaging.errors import ReagingError
-from reaging.runtime.sources import open_source
+from reaging.runtime.sources import is_live, open_source
 from reaging.runtime.sources.clip import OpenCvClip, PyAvClip
 from reaging.runtime.sources.photo import read_photo
 
@@ -166,3 +166,11 @@ def test_names_with_spaces_and_other_letters(tmp_path: Path, shared: Callable[[s
     cv2.imencode(".png", halves())[1].tofile(photo)
     assert next(iter(open_source(str(clip)))).name.startswith("ein Gesicht – 脸")
     assert next(iter(open_source(str(photo)))).frame.shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "live"),
+    [("camera", True), ("camera:0", True), ("RTSP://host/1", True), ("http://host/a.mp4", True), ("demo", False), ("camera.mp4", False)],
+)
+def test_a_name_says_whether_frames_come_by_themselves(name: str, live: bool) -> None:
+    assert is_live(name) == live

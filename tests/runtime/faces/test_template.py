@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reaging.runtime.faces.template import cut, face_box, frame_to_crop
+from reaging.runtime.faces.template import cut, face_box, face_boxes, frame_to_crop
 
 # mean landmarks of faces aligned by FFHQ's own script, in its crop of 256 x 256
 MEAN = np.array([[95.8, 120.9], [159.1, 121.0], [127.0, 158.0], [100.8, 186.7], [154.3, 186.6]], np.float32)
@@ -26,6 +26,11 @@ def test_the_crop_turns_and_scales_with_the_face(degrees: float) -> None:
     points = turned(MEAN, degrees, 2.5, (300, -40))
     here, there = frame_to_crop(MEAN, 64), frame_to_crop(points, 64)
     assert np.abs((points @ there[:, :2].T + there[:, 2]) - (MEAN @ here[:, :2].T + here[:, 2])).max() < 1e-2
+
+
+def test_one_face_is_reckoned_as_many_are() -> None:
+    faces = np.stack([turned(MEAN, 37 * i, 0.1 + i, (100 * i, -30 * i)) * (1 + 0.3 * (i % 2), 1) for i in range(12)]).astype(np.float32)
+    assert np.allclose([face_box(points) for points in faces], face_boxes(faces), rtol=1e-5)
 
 
 def test_half_the_size_covers_the_same_square() -> None:

@@ -131,6 +131,31 @@ def test_without_an_aligner_the_finder_leads_on_every_frame() -> None:
     assert world.searches == 6
 
 
+def test_what_the_finder_saw_frames_ago_opens_a_track_where_the_face_is_by_now() -> None:
+    world = World((200, 200))
+    tracker = FaceTracker(world.finder, world.aligner, smooth=False)
+    assert tracker.due()
+    found = tracker.search(FRAME)
+    for i in range(3):  # the loop goes on meanwhile
+        assert tracker.align(FRAME, i / 30) == []
+        world.places = [(200 + 5 * i, 200)]
+    tracker.take(found)
+    (face,) = tracker.align(FRAME, 0.1)
+    assert face.landmarks[2] == pytest.approx((210, 200))
+
+
+def test_what_the_finder_saw_before_a_face_was_lost_does_not_put_off_the_next_search() -> None:
+    world = World((200, 200), (450, 200))
+    tracker = FaceTracker(world.finder, world.aligner)
+    run(tracker, 6)
+    found = tracker.search(FRAME)
+    world.places = [(200, 200)]
+    tracker.align(FRAME, 0.3)  # here the second one is lost
+    tracker.take(found)
+    tracker.align(FRAME, 0.4)
+    assert tracker.due()
+
+
 def test_reset_forgets() -> None:
     world = World((200, 200))
     tracker = FaceTracker(world.finder, world.aligner)

@@ -1,0 +1,236 @@
+"""Every parser of ours as a function of bytes, with an input that it takes.
+
+The property of all of them: a value or a ReagingError (or click's own error for an option), never another exception, never a hang.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import signal
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import click
+
+from reaging.ages import parse_age
+from reaging.card import ModelCard
+from reaging.data.filters import parse_filters
+from reaging.data.layouts import LAYOUTS, read_layout
+from reaging.data.shards import MANIFEST, manifest_shards, open_records
+from reaging.errors import ReagingError
+from reaging.runtime.backends.engines import read_facts
+from reaging.runtime.backends.modelfile import read_model
+from reaging.runtime.bundled import FOLDER
+from reaging.runtime.cli import SizeType
+from reaging.runtime.sinks.synthetic import marked
+from reaging.runtime.sinks.web import parse_address, trusted
+from reaging.runtime.sweep import parse_sweep
+
+PLACE = Path(tempfile.mkdtemp(prefix="reaging-fuzz-"))
+atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
+CARD = ModelCard("generator", "tiny", (64, 64), parameters=3, macs=5, step=7, data="d", terms="t", note="n", version="1")
+FACTS = {
+    "card": json.loads(CARD.to_json()), "flavor": "tensorrt", "version": "10.1", "gpu": "g", "compute_capability": "8.6",
+    "onnx_sha256": "00", "batch": [1, 1, 4], "precision": "fp32",
+}  # fmt: skip
+TABLE = b"file,age,identity,split\na.png,5,x,train\nb.png,70.5,,test\n"
+PATIENCE_S = 5.0  # of processor time, for one input
+FFHQ = b"image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch\n0,20-29,0.9,female,0.9,3\n1,70-120,x,,,\n"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parser and what it takes."""
+
+    run: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+
+def holds(name: str, data: bytes) -> None:
+    """Runs one parser on one input; any exception that comes out is a finding."""
+    try:
+        TARGETS[name].run(data)
+    except ReagingError as error:
+        assert "\n" not in str(error) and error.what and error.expected and error.remedy
+    except click.UsageError:
+        pass
+
+
+@contextmanager
+def in_time(seconds: float = PATIENCE_S) -> Iterator[None]:
+    """Fails where the block takes more processor time than that."""
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+
+    def late(number: int, frame: object) -> None:
+        raise AssertionError(f"still at it after {seconds} s")
+
+    before = signal.signal(signal.SIGVTALRM, late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def text(data: bytes) -> str:
+    """As the operating system hands an argument over: bytes that are no UTF-8 stay."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _file(name: str, data: bytes) -> Path:
+    path = PLACE / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def _sidecar(data: bytes) -> object:
+    engine = _file("m.engine", b"plan")
+    _file("m.engine.json", data)
+    return read_facts(engine)
+
+
+def _manifest(data: bytes) -> object:
+    return manifest_shards(_file(f"made/{MANIFEST}", data).parent)
+
+
+def _labels(data: bytes) -> object:
+    _file("photos/a.png", b"")
+    return open_records([_file("photos/labels.csv", data).parent])
+
+
+def _layout(layout: str, table: str, *pictures: str) -> Callable[[bytes], object]:
+    def run(data: bytes) -> object:
+        for picture in pictures:
+            _file(f"{layout}/{picture}", b"")
+        return read_layout(_file(f"{layout}/{table}", data).parent, layout)
+
+    return run
+
+
+def _shard(data: bytes) -> object:
+    return open_records([_file("shard.tar", data)])
+
+
+def _source(data: bytes) -> object:
+    return read_layout(_file("source.tar", data), "csv")
+
+
+def _names(data: bytes) -> object:
+    """File names, which two layouts read."""
+    from reaging.data.archive import Span
+
+    files = {line: Span(Path(line)) for line in text(data).split("\n")}
+    return [LAYOUTS[layout](files, "s") for layout in ("utkface", "all-age-faces")]
+
+
+def tar_of(**files: bytes) -> bytes:
+    """A shard as reaging-data writes it."""
+    out = BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name.replace("__", "."))
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+    return out.getvalue()
+
+
+def _size(data: bytes) -> object:
+    return SizeType().convert(text(data), None, None)
+
+
+def _sizes(data: bytes) -> object:
+    from reaging.benchmarks.options import parse_sizes, positive
+
+    for parse in (parse_sizes, lambda t: positive("--n", t)):
+        try:
+            parse(text(data))
+        except ReagingError:
+            continue
+    return None
+
+
+def _batch(data: bytes) -> object:
+    from reaging.export.cli import _parse_batch
+
+    return _parse_batch(text(data))
+
+
+def _changes(data: bytes) -> object:
+    from reaging.presets import make_preset
+
+    name, *changes = text(data).split("\n")
+    return make_preset(name, changes)
+
+
+def _preset(data: bytes) -> object:
+    """The preset in a checkpoint, which torch has read by then: plain values, whatever they are."""
+    from reaging.presets import preset_from_dict
+
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return preset_from_dict(fields) if isinstance(fields, dict) else None
+
+
+def _checkpoint(data: bytes) -> object:
+    from reaging.training.checkpoint import load_checkpoint
+
+    return load_checkpoint(_file("checkpoint.pt", data))
+
+
+def _report(data: bytes) -> object:
+    from reaging.benchmarks.compare import compare_reports
+    from reaging.benchmarks.report import read_json
+
+    report = read_json(_file("report.json", data))
+    return compare_reports(report, report)
+
+
+REPORT = json.dumps(
+    {"kind": "latency", "machine": {"cpu": "c"}, "ceilings": [{"threads": 1, "fp32_gflops": 3.0}],
+     "cases": [{"model": "m", "backend": "ort", "threads": 1, "batch": 1, "size": 64, "wall_ms": {"p50": 3.0, "p95": 4.0},
+                "round_medians_ms": [3.0, 3.1, 3.2, 3.0, 3.1]}]}
+).encode()  # fmt: skip
+SMALL_TAR = tar_of(labels__csv=TABLE, a__png=b"p", b__png=b"q", a__mask=b"m")
+TARGETS: dict[str, Target] = {
+    # files
+    "card": Target(lambda d: ModelCard.from_json(d.decode("utf-8", "replace")), (CARD.to_json().encode(),)),
+    "sidecar": Target(_sidecar, (json.dumps(FACTS).encode(),)),
+    "model": Target(lambda d: read_model(_file("m.onnx", d)), ((FOLDER / "aligner.onnx").read_bytes()[-4000:],)),
+    "manifest": Target(_manifest, (b'{"shards": [{"file": "shard-00000.tar", "bytes": 3}]}',)),
+    "labels": Target(_labels, (TABLE, b"file,age\na.png,5\n")),
+    "shard": Target(_shard, (SMALL_TAR,)),
+    "source": Target(_source, (SMALL_TAR,)),
+    "layout-csv": Target(_layout("csv", "labels.csv", "a.png", "b.png"), (TABLE,)),
+    "layout-ffhq-aging": Target(_layout("ffhq-aging", "ffhq_aging_labels.csv", "00000.png", "00001.png"), (FFHQ,)),
+    "layout-fairface": Target(
+        _layout("fairface", "fairface_label_train.csv", "1.jpg"), (b"file,age,gender,race\ntrain/1.jpg,20-29,Male,x\n",)
+    ),
+    "layout-names": Target(_names, (b"26_1_0_20170116220224657.jpg\n00001A23.jpg\naligned/00002A103.jpg",)),
+    "preset-in-checkpoint": Target(_preset, (b'{"name": "tiny", "size": 64, "widths": [8, 16], "batch": 8}',)),
+    "checkpoint": Target(_checkpoint, (b"PK\x03\x04" + bytes(60), b"\x80\x02}q\x00.")),
+    "report": Target(_report, (REPORT,)),
+    "mark": Target(lambda d: [marked(d, suffix) for suffix in (".png", ".jpg", ".webp", ".tif")], (b"\x89PNG\r\n\x1a\n" + bytes(40),)),
+    # options
+    "sweep": Target(lambda d: parse_sweep(text(d)), (b"5:80:6s",)),
+    "set": Target(_changes, (b"tiny\nwidths=8,16\nlr=1e-3\nsize=64", b"finder\nlr=0.1", b"ragan-256\nname=x")),
+    "filter": Target(lambda d: parse_filters(text(d).split("\n")), (b"off\nyaw=30\nblack=inf",)),
+    "age": Target(lambda d: parse_age(text(d)), (b"70", b"nan")),
+    "size": Target(_size, (b"640x480",)),
+    "sizes": Target(_sizes, (b"640x480,1280x720", b"1,2")),
+    "batch": Target(_batch, (b"1,1,4",)),
+    "address": Target(lambda d: parse_address(text(d)), (b"http:8080", b"http:[::1]:80", b"http:localhost:9")),
+    "host-header": Target(lambda d: trusted(text(d), "127.0.0.1"), (b"localhost:80", b"[::1]:9")),
+}
