@@ -32,6 +32,9 @@ class Difference:
     mean: float
     psnr: float  # dB, infinite where they are equal
     at_age: float  # the age, in years, of the largest difference
+    shift: float  # mean signed difference, candidate - reference: above 0, the candidate gives more
+    largest_shift: float  # the same of the one input where it is farthest from 0
+    worst: int  # which input is farthest off, by its squared difference
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,18 @@ class Comparison:
     def psnr(self) -> float:
         return min(d.psnr for d in self.differences)
 
+    @property
+    def worst(self) -> int:
+        """The input to look at: the one farthest off in the output that is."""
+        return min(self.differences, key=lambda d: d.psnr).worst
+
     def lines(self) -> list[str]:
         """A few lines to print."""
         text = [f"compared on {self.inputs} inputs: {self.source}"]
         for d in self.differences:
             text.append(f"  {d.output:4}  largest {d.largest:.2e} (age {d.at_age:g})  mean {d.mean:.2e}  PSNR {d.psnr:.1f} dB")
+            if d.output == "mask":  # a mask that opens or closes as a whole is seen sooner than noise of the same PSNR
+                text.append(f"  mask  shift {d.shift:+.2e} over all inputs, {d.largest_shift:+.2e} where it shifts most")
         return text
 
 
@@ -102,7 +112,7 @@ def as_image(crops: NDArray[np.uint8]) -> Array:
 
 def compare(reference: Runner, candidate: Runner, inputs: TestInputs) -> Comparison:
     """Runs both on the same inputs, in batches of one and of three with different ages (so a fixed batch cannot hide)."""
-    errors: dict[str, list[Array]] = {name: [] for name in OUTPUTS}
+    errors: dict[str, list[NDArray[np.float64]]] = {name: [] for name in OUTPUTS}
     finite = True
     for part in _batches(len(inputs.age)):
         pairs = zip(OUTPUTS, reference(inputs.image[part], inputs.age[part]), candidate(inputs.image[part], inputs.age[part]), strict=True)
@@ -110,20 +120,23 @@ def compare(reference: Runner, candidate: Runner, inputs: TestInputs) -> Compari
             if want.shape != got.shape:
                 raise ReagingError(f"output {name} is {got.shape}", f"the network's {want.shape}", "export the model again")
             finite = finite and bool(np.isfinite(got).all())
-            errors[name].append(np.abs(np.nan_to_num(got, nan=np.inf) - want).reshape(len(want), -1).astype(np.float64))
+            errors[name].append((np.nan_to_num(got, nan=np.inf).astype(np.float64) - want).reshape(len(want), -1))
     differences = tuple(_difference(name, np.concatenate(errors[name]), inputs.age) for name in OUTPUTS)
     return Comparison(differences, len(inputs.age), inputs.source, finite)
 
 
-def require(comparison: Comparison, tolerance: float | None = None, psnr: float | None = None) -> None:
-    """Raises ReagingError unless every output is finite, within ``tolerance`` and at least at ``psnr`` dB (those that are given)."""
+def require(comparison: Comparison, tolerance: float | None = None, psnr: float | None = None, file: str = "the exported file") -> None:
+    """Raises ReagingError unless every output is finite, within ``tolerance`` and at least at ``psnr`` dB (those that are given).
+
+    ``file`` is what the candidate is called in the message.
+    """
     remedy = "no file was left; run with --verify to see where they differ, and report it with the preset's name"
     if not comparison.finite:
-        raise ReagingError("the exported file gives NaN or infinite values", "finite outputs", remedy)
+        raise ReagingError(f"{file} gives NaN or infinite values", "finite outputs", remedy)
     if tolerance is not None and not comparison.largest <= tolerance:
-        raise ReagingError(f"the exported file differs from the network by {comparison.largest:.2e}", f"at most {tolerance:g}", remedy)
+        raise ReagingError(f"{file} differs from the network by {comparison.largest:.2e}", f"at most {tolerance:g}", remedy)
     if psnr is not None and not comparison.psnr >= psnr:
-        raise ReagingError(f"the exported file is at {comparison.psnr:.1f} dB of the fp32 network", f"at least {psnr:g} dB", remedy)
+        raise ReagingError(f"{file} is at {comparison.psnr:.1f} dB of the fp32 network", f"at least {psnr:g} dB", remedy)
 
 
 def onnx_runner(model: str | Path | bytes, threads: int = 0) -> Runner:
@@ -157,8 +170,21 @@ def _batches(count: int) -> Iterator[slice]:
         yield slice(start, start + 3)
 
 
+def decibels(square: float, peak: float) -> float:
+    """PSNR of a mean squared difference; -inf where that is not finite."""
+    return math.inf if square == 0 else 10 * math.log10(peak**2 / square) if math.isfinite(square) else -math.inf
+
+
 def _difference(name: str, errors: NDArray[np.float64], ages: Array) -> Difference:
-    square = float(np.mean(np.square(errors)))
-    psnr = math.inf if square == 0 else -math.inf if math.isinf(square) else 10 * math.log10(RANGES[name] ** 2 / square)
-    worst = int(errors.max(axis=1).argmax())
-    return Difference(name, float(errors.max()), float(errors.mean()), psnr, float(ages[worst]))
+    """From signed differences [N, values of one output]."""
+    sizes, squares, shifts = np.abs(errors), np.square(errors).mean(axis=1), errors.mean(axis=1)
+    return Difference(
+        output=name,
+        largest=float(sizes.max()),
+        mean=float(sizes.mean()),
+        psnr=decibels(float(squares.mean()), RANGES[name]),
+        at_age=float(ages[int(sizes.max(axis=1).argmax())]),
+        shift=float(shifts.mean()),
+        largest_shift=float(shifts[np.abs(shifts).argmax()]),
+        worst=int(squares.argmax()),
+    )

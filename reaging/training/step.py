@@ -264,7 +264,9 @@ class GeneratorTask:
         if step % p.age_every == 0:  # the frozen nets are dear: used now and then, weighted up
             if p.age:
                 years = self.frozen["age"].look(seen(b.view, aged, b.image), b.view.shake)[:, 0]  # type: ignore[operator]
-                terms["age"] = (p.age * p.age_every, losses.age_distance(years, b.target_age))
+                # at one's own age the face is right as it is, whatever the net believes
+                apart = ((b.target_age - b.age).abs() > 1).float()
+                terms["age"] = (p.age * p.age_every, losses.age_distance(years * apart, b.target_age * apart))
             if p.identity:
                 net = self.frozen["identity"]
                 with torch.no_grad():

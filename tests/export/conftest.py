@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,6 +42,15 @@ def family(request: pytest.FixtureRequest) -> tuple[nn.Module, Preset]:
     preset = SMALL[request.param]
     torch.manual_seed(0)
     return lively(build_generator(preset)), preset
+
+
+@pytest.fixture(scope="session")
+def make_lively() -> Callable[[Preset], nn.Module]:
+    def make(preset: Preset) -> nn.Module:
+        torch.manual_seed(0)
+        return lively(build_generator(preset))
+
+    return make
 
 
 @pytest.fixture(scope="session")

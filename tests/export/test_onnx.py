@@ -14,9 +14,8 @@ from torch import nn
 
 from reaging.card import ModelCard
 from reaging.errors import ReagingError
-from reaging.export.fp16 import export_fp16
-from reaging.export.onnx import build_onnx, export_onnx, torch_runner
-from reaging.export.verify import FP16_PSNR, Comparison, TestInputs, compare, full_inputs, onnx_runner, random_inputs, require
+from reaging.export.onnx import export_onnx, torch_runner
+from reaging.export.verify import Comparison, compare, full_inputs, onnx_runner, random_inputs
 from reaging.nets import build_generator
 from reaging.presets import PRESETS, Preset
 from reaging.runtime.backends.modelfile import read_model
@@ -82,81 +81,6 @@ def test_the_graphs_own_shapes_cost_what_torch_counted(exported: tuple[Path, Com
     counted = read_model(exported[0])[1].macs
     # the fast form of the small ones adds up nine taps for the mask, which counts in a network as small as this
     assert graph_macs(exported[0]) == pytest.approx(counted, rel=1e-2)
-
-
-def test_half_precision_is_close_and_keeps_its_inputs(family: tuple[nn.Module, Preset], tmp_path: Path) -> None:
-    network, preset = family
-    path = tmp_path / "half.onnx"
-    result = export_fp16(network, card(preset), path, inputs=full_inputs(preset.size))
-    assert FP16_PSNR <= result.psnr < 110 and result.finite  # above: nothing was half
-    assert read_model(path)[1].precision == "fp16"
-    graph = onnx.load(path).graph
-    kinds = {t.name: t.data_type for t in graph.initializer}
-    convolutions = [node for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    assert convolutions and all(kinds[node.input[1]] == onnx.TensorProto.FLOAT16 for node in convolutions)
-    for node in graph.node:
-        if node.op_type == "InstanceNormalization":
-            assert kinds[node.input[1]] == onnx.TensorProto.FLOAT
-    assert {v.type.tensor_type.elem_type for v in [*graph.input, *graph.output]} == {onnx.TensorProto.FLOAT}
-
-
-class _Loud(nn.Module):
-    """A generator with activations that float16 cannot hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 1)
-        nn.init.constant_(self.conv.weight, 1e6)
-
-    def forward(self, image: torch.Tensor, age: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tanh(self.conv(image) * 1e-6) + 0 * age[:, None, None, None], torch.ones_like(image[:, :1])
-
-
-def test_a_network_beyond_float16_leaves_no_file(tmp_path: Path) -> None:
-    fits = ModelCard("generator", "loud", (32, 32))
-    export_onnx(_Loud().eval(), fits, tmp_path / "full.onnx")
-    with pytest.raises(ReagingError, match=r"NaN|dB"):
-        export_fp16(_Loud().eval(), fits, tmp_path / "half.onnx")
-    assert [p.name for p in tmp_path.iterdir()] == ["full.onnx"]
-
-
-def test_a_wrong_file_fails_the_comparison(tiny: nn.Module) -> None:
-    model = build_onnx(tiny, 64)
-    weight = max(model.graph.initializer, key=lambda t: len(t.raw_data))
-    values = onnx.numpy_helper.to_array(weight) * 1.02
-    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
-    result = compare(torch_runner(tiny), onnx_runner(model.SerializeToString(), 1), random_inputs(64))
-    with pytest.raises(ReagingError, match="differs"):
-        require(result, tolerance=1e-3)
-
-
-def test_values_that_are_not_finite_fail_the_comparison() -> None:
-    def right(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return image, image[:, :1]
-
-    def wrong(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.where(age[:, None, None, None] > 60, np.nan, image).astype(np.float32), image[:, :1]
-
-    result = compare(right, wrong, random_inputs(8))
-    assert not result.finite and result.differences[0].at_age == 100
-    with pytest.raises(ReagingError, match="NaN"):
-        require(result, psnr=0)
-
-
-def test_the_comparison_knows_where_and_how_much() -> None:
-    def right(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return image, image[:, :1]
-
-    def wrong(image: np.ndarray, age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return image + (age == 30)[:, None, None, None] * np.float32(0.02), image[:, :1]
-
-    ages = np.float32([10, 20, 30, 40])
-    inputs = TestInputs(np.zeros((4, 3, 8, 8), np.float32), ages, "zeros")
-    aged, mask = compare(right, wrong, inputs).differences
-    assert aged.at_age == 30 and aged.largest == pytest.approx(0.02)
-    assert aged.mean == pytest.approx(0.005)
-    assert aged.psnr == pytest.approx(10 * np.log10(4 / (0.02**2 / 4)))
-    assert mask.psnr == float("inf")
 
 
 def test_another_size_where_the_network_takes_it(tiny: nn.Module, tmp_path: Path) -> None:

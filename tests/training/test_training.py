@@ -145,12 +145,12 @@ def test_the_learning_rate_is_constant_then_linear_to_zero():
     assert rates[250] == pytest.approx(0.5) and 0 < rates[299] < 0.02
 
 
-def test_frozen_nets_judge_the_output(faces, tmp_path):
-    """With a frozen net in the losses, its term is logged, has a gradient, and falls."""
+def write_judge(path: Path) -> str:
+    """An "age" net: the darker, the older."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = numpy_helper.from_array((-torch.ones(3, 1) * 20 / 255).numpy(), "w")  # "age": the darker, the older
+    weights = numpy_helper.from_array((-torch.ones(3, 1) * 20 / 255).numpy(), "w")
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["p"]),
         helper.make_node("Flatten", ["p"], ["f"]),
@@ -162,8 +162,13 @@ def test_frozen_nets_judge_the_output(faces, tmp_path):
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.metadata_props.add(key="crop", value="127.5,140,128,32")
-    onnx.save(model, tmp_path / "age.onnx")
-    net = str(tmp_path / "age.onnx")
+    onnx.save(model, path)
+    return str(path)
+
+
+def test_frozen_nets_judge_the_output(faces, tmp_path):
+    """With a frozen net in the losses, its term is logged, has a gradient, and falls."""
+    net = write_judge(tmp_path / "age.onnx")
     preset = dataclasses.replace(
         TINY, adv=0.0, age=1.0, age_net=net, shake=0.02, unsettle=True, identity=0.1, identity_net=net, paired=0.0, low=0.1, mask=0.0
     )
@@ -171,6 +176,12 @@ def test_frozen_nets_judge_the_output(faces, tmp_path):
     log = log_of(tmp_path / "run")
     first, last = (sum(line["age"] for line in part) / 10 for part in (log[:10], log[-10:]))
     assert last < first and {"identity", "low"} <= log[0].keys()
+
+
+def test_an_own_age_is_not_left_to_the_age_net(faces, tmp_path):
+    preset = dataclasses.replace(TINY, adv=0.0, age=1.0, age_net=write_judge(tmp_path / "age.onnx"), own=1.0, paired=1.0)
+    run(task_on(faces, preset, 2), tmp_path / "run", 2)
+    assert [line["age"] for line in log_of(tmp_path / "run")] == [0.0, 0.0]
 
 
 def write_taps(path: Path) -> str:
