@@ -71,11 +71,15 @@ def verify_engine(engine: Path, model: Path, inputs: TestInputs) -> Comparison:
 
     Raises ReagingError, and removes the engine, where an output is below FP16_PSNR dB or not finite.
     """
-    from ..runtime.backends.tensorrt import TensorRT
+    import onnx
 
-    comparison = compare(onnx_runner(model), TensorRT(engine).run, inputs)
+    from ..runtime.backends.tensorrt import TensorRT
+    from .offender import rounded
+
+    reference = onnx_runner(rounded(onnx.load(model)).SerializeToString())
+    comparison = compare(reference, TensorRT(engine).run, inputs)
     try:
-        require(comparison, psnr=FP16_PSNR)
+        require(comparison, psnr=FP16_PSNR, file="the engine")
     except ReagingError as error:
         for path in (engine, Path(f"{engine}.json"), kernels_beside(engine)):
             path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..card import ModelCard
 from ..errors import ReagingError
-from .offender import compare_layers, every_tensor, table
+from .offender import compare_layers, rounded, table
 from .onnx import OPSET, FixedScale, complete_card, fold_batch_norms, save, torch_runner, trace, write_card
 from .verify import FP16_PSNR, Comparison, TestInputs, compare, onnx_runner, random_inputs, require
 
@@ -72,7 +72,7 @@ def export_fp16(
     full_card = complete_card(generator, card, side, "fp16")
     network, given = fold_batch_norms(copy.deepcopy(generator).cpu().eval()), inputs or random_inputs(side)
     model = trace(to_half(copy.deepcopy(network)), side, opset)
-    comparison = compare(torch_runner(generator), onnx_runner(every_tensor(model).SerializeToString()), given)
+    comparison = compare(torch_runner(generator), onnx_runner(rounded(model).SerializeToString()), given)
     try:
         require(comparison, psnr=FP16_PSNR, file="the FP16 file")
     except ReagingError as error:

@@ -31,17 +31,29 @@ class Layer:
         return f"{self.name} ({self.kind}), {how}: it reaches {self.reaches:.3g} in float32"
 
 
-def every_tensor(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with all that its nodes compute as outputs.
+def rounded(half: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph for a processor, with each float16 tensor computed in float32 and rounded, as a GPU does.
 
-    ONNX Runtime computes in float32 on a processor, and between two nodes it leaves out the way through float16: what overflows there would
-    not be seen.  What is an output has to be float16, and is.
+    ONNX Runtime's own way on a processor leaves out the rounding between two nodes, and what overflows there would not be seen.
     """
-    known = {o.name for o in model.graph.output}
-    shown = copy.deepcopy(model)
-    for node in model.graph.node:
-        shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.output if name and name not in known)
-    return shown
+    typed = onnx.shape_inference.infer_shapes(half).graph
+    halves = {v.name for v in typed.value_info if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16}
+    model = copy.deepcopy(half)
+    del model.graph.node[:], model.graph.value_info[:]
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT16:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+    for node in half.graph.node:
+        own = model.graph.node.add()
+        own.CopyFrom(node)
+        if node.op_type == "Cast" and node.output[0] in halves:
+            own.attribute[0].i = onnx.TensorProto.FLOAT
+        for i, name in enumerate(node.output):
+            if name in halves:
+                own.output[i] = f"{name}.full"
+                model.graph.node.append(onnx.helper.make_node("Cast", [f"{name}.full"], [f"{name}.half"], to=onnx.TensorProto.FLOAT16))
+                model.graph.node.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    return model
 
 
 def compare_layers(full: onnx.ModelProto, half: onnx.ModelProto, image: Array, age: Array, bound: float) -> list[Layer]:
@@ -49,8 +61,8 @@ def compare_layers(full: onnx.ModelProto, half: onnx.ModelProto, image: Array, a
 
     Empty where the graphs have nothing in common.
     """
-    runs = [_session(full), _session(half)]
     pairs = _pairs(full, half)
+    runs = [_session(model, [p[side].output[0] for p in pairs]) for side, model in enumerate((full, rounded(half)))]
     layers = []
     for start in range(0, len(pairs), AT_ONCE):
         part = pairs[start : start + AT_ONCE]
@@ -71,12 +83,16 @@ def table(layers: list[Layer]) -> list[str]:
     return ["  ".join(["", *(cell.ljust(width) for cell, width in zip(row, widths, strict=True))]).rstrip() for row in rows]
 
 
-def _session(model: onnx.ModelProto):  # type: ignore[no-untyped-def]
+def _session(model: onnx.ModelProto, tensors: list[str]):  # type: ignore[no-untyped-def]
+    """Runs a graph with these tensors as outputs."""
     import onnxruntime as ort
 
+    shown = copy.deepcopy(model)
+    known = {o.name for o in model.graph.output}
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in known)
     options = ort.SessionOptions()
     options.log_severity_level, options.graph_optimization_level = 3, ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # nodes as they are
-    return ort.InferenceSession(every_tensor(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _pairs(full: onnx.ModelProto, half: onnx.ModelProto) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:

@@ -56,12 +56,11 @@ def save_compared(
     path: str | Path,
     inputs: TestInputs | None = None,
     tolerance: float | None = None,
-    psnr: float | None = None,
 ) -> Comparison:
     """Writes a traced generator with its card, once ONNX Runtime's answers are close enough to torch's; raises ReagingError otherwise."""
     write_card(model, card)
     comparison = compare(torch_runner(generator), onnx_runner(model.SerializeToString()), inputs or random_inputs(card.size[0]))
-    require(comparison, tolerance=tolerance, psnr=psnr)
+    require(comparison, tolerance=tolerance)
     save(model, path)
     return comparison
 

@@ -130,7 +130,9 @@ def test_a_checkpoint_runs_at_another_size_in_every_backend(checkpoint: Path, tm
     answers = [models.open_model(c.path, c.backend, 1, c.size) for c in (exported, eager)]
     np.testing.assert_allclose(*(backend.run(image, age)[0] for backend in answers), atol=1e-4)
     assert [backend.card.size for backend in answers] == [(96, 96)] * 2
-    assert graph_cost(exported.path).macs == pytest.approx(answers[1].card.macs, rel=0.001)  # in the graph, and on a forward pass
+    assert graph_cost(exported.path).macs == pytest.approx(
+        answers[1].card.macs, rel=0.01
+    )  # in the graph, whose fast form has a few more, and on a forward pass
 
 
 def test_eager_torch_is_measured_too(checkpoint: Path, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_eager_torch_is_measured_too(checkpoint: Path, tmp_path: Path) -> None:
         (["--backend", "torch"], "torch cannot run"),
         (["--backend", "ort,torch"], "torch cannot run"),
         (["--threads", "many"], "--threads"),
-        (["--batch", "0"], "below 1"),
+        (["--batch", "0"], "not usable"),
         (["--size", "128"], "made for 64 pixels"),
         (["--json", "nowhere/report.json"], "nowhere"),
     ],
