@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -54,11 +55,13 @@ def test_a_short_run_of_every_sink(tinting: Path, tmp_path: Path) -> None:
 
 
 def test_a_sink_that_leaks_is_found(tinting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = psutil.Process().memory_info().rss // 400  # of 200 frames half of what the tests before this one hold
+
     class Leaking(Null):
         kept: list[object] = []  # noqa: RUF012
 
         def write(self, frame: np.ndarray, at: float, name: str) -> None:
-            self.kept.append(np.random.default_rng(0).bytes(1 << 20))
+            self.kept.append(np.random.default_rng(0).bytes(lost))
             if not self.kept[1:]:
                 self.kept.append(Path("/dev/null").open())  # noqa: SIM115
                 threading.Thread(target=time.sleep, args=(20,), daemon=True).start()

@@ -53,11 +53,11 @@ def cut_name(name: str, number: int) -> str:
 
 
 def cut_up(path: Path, folder: Path) -> None:
-    """The file cut off at forty places, from its first byte to nine tenths of it."""
+    """The file cut off at forty places, from its first byte to four fifths of it: a clip may lose its last frame unseen."""
     folder.mkdir(exist_ok=True)
     whole = path.read_bytes()
     for number in range(CUTS):
-        (folder.parent / cut_name(path.name, number)).write_bytes(whole[: 1 + int(len(whole) * 0.9 * number / (CUTS - 1))])
+        (folder.parent / cut_name(path.name, number)).write_bytes(whole[: 1 + int(len(whole) * 0.8 * number / (CUTS - 1))])
 
 
 # pictures and clips
