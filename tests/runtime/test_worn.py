@@ -120,11 +120,17 @@ def test_keys_slider_click_and_close_button(screen: Screen, wear: Callable[..., 
     screen.click(worn.window, 224, 120)  # the face
     worn.keys("h", "8")
     Screen.until(worn.differs(young, 4, face), "an own age")
+    time.sleep(1)  # until the age has arrived
     picture = screen.picture()
     cv2.imwrite(str(tmp_path / "worn.png"), picture)
     before = worn.seen()
-    screen.click(worn.window, worn.width * 0.5, worn.height - 14)  # the slider's groove, left of its handle
-    Screen.until(worn.differs(before, 0.4), "another age")
+
+    def stepped() -> bool:
+        screen.click(worn.window, worn.width * 0.5, worn.height - 14)  # the slider's groove, left of its handle
+        time.sleep(1)
+        return worn.differs(before, 0.7, face)()
+
+    Screen.until(stepped, "another age")
     worn.keys("p")
     Screen.until(lambda: bool(list(tmp_path.glob("reaging-*.png"))), "the saved picture")
     screen.click(worn.window, worn.width - 10, -10)  # the close button
