@@ -10,11 +10,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ..card import ModelCard
 from ..errors import ReagingError
 from ..files import alone, whole_file
 from ..runtime.backends.engine_cache import BATCH, cache_folder
 from ..runtime.backends.engines import EngineFacts, digest, import_tensorrt, log_of, read_facts, read_plan, write_engine
+from ..runtime.backends.modelfile import read_model
 from ..runtime.cuda.driver import Gpu, driver_error, first_gpu
 from .build_watch import Phases, build_failed, monitor, watched
 
@@ -51,11 +51,11 @@ def build_engine(
     installed, full TensorRT finds no GPU, or the build fails (with its log).
     """
     model, out = Path(model), Path(out)
-    data, card = _read(model)
+    data, card = read_model(model)
     if card.precision == "int8":  # its quantized biases are what processors want, and no TensorRT reads them
         raise ReagingError(f"{model} is int8, which is for processors", "a model in fp16 or fp32", "export one with --fp16")
     _check(batch, effort)
-    flavor, trt = _import(flavor)
+    flavor, trt = import_tensorrt(flavor)
     gpu = Gpu("any RTX card", ",".join(targets), "") if flavor == "tensorrt-rtx" else _gpu(flavor)
     facts = EngineFacts(
         card, flavor, str(trt.__version__), gpu.name, gpu.capability, gpu.driver, digest(data), "", batch, card.precision,
@@ -73,16 +73,6 @@ def build_engine(
         write_engine(out, plan, facts)
         says(f"  built in {perf_counter() - start:.1f} s, {len(plan) / 1e6:.1f} MB")
     return facts
-
-
-def _read(path: Path) -> tuple[bytes, ModelCard]:
-    from ..runtime.backends.modelfile import read_model
-
-    return read_model(path)
-
-
-def _import(flavor: str | None) -> tuple[str, Any]:
-    return import_tensorrt(flavor)
 
 
 def _check(batch: tuple[int, int, int], effort: Effort) -> None:

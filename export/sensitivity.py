@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 import onnx
 
 from .quantize import Calibrated, quantized
-from .verify import INT8_PSNR, OUTPUTS, RANGES, Array, TestInputs, onnx_runner
+from .verify import INT8_PSNR, OUTPUTS, RANGES, Array, TestInputs, decibels, onnx_runner
 
 LAYER_PSNR = 40.0  # dB: a layer that alone is below this stays float
 MARGIN = 1.5  # dB over the bound that the whole must reach on the calibrating faces, as others will do a little worse
@@ -41,7 +40,7 @@ class Yardstick:
         """PSNR of the worse of the two outputs, dB."""
         got = self._answers(model)
         squares = [float(np.mean(np.square(g - w, dtype=np.float64))) for g, w in zip(got, self._wanted, strict=True)]
-        return min(10 * math.log10(RANGES[name] ** 2 / max(square, 1e-30)) for name, square in zip(OUTPUTS, squares, strict=True))
+        return min(decibels(square, RANGES[name]) for name, square in zip(OUTPUTS, squares, strict=True))
 
 
 def measure_layers(

@@ -55,6 +55,21 @@ def low_frequencies(aged: Tensor, target: Tensor, has_pair: Tensor, cell: int = 
     return (has_pair * (error.square().mean((1, 2, 3)) + 3 * color) + (1 - has_pair) * color).mean()
 
 
+def saturation(aged: Tensor, image: Tensor, target: Tensor, cell: int = 4, margin: float = 0.02) -> Tensor:
+    """By how much the means over ``cell`` pixels squared are more saturated than both the input and the target (without a pair: the input).
+
+    Saturation is the distance from gray over brightness, so that shade does not count.  Age takes color out of skin and hair, or gives back
+    what the pair has; blue in gray hair and red round young eyes are what nets that judge age are pleased with.
+    """
+    own, before, wanted = (_saturation(F.avg_pool2d(x, cell)) for x in (aged, image, target))
+    return F.relu(own - torch.maximum(before, wanted) - margin).mean()
+
+
+def _saturation(image: Tensor) -> Tensor:
+    gray = image.mean(1, keepdim=True)
+    return ((image - gray).square().sum(1) + 1e-4).sqrt() / (gray[:, 0].clamp(min=-1) + 1.3)
+
+
 def perceptual(features: list[Tensor], target_features: list[Tensor], has_pair: Tensor) -> Tensor:
     """Mean over taps of the squared distance of channel-normalized features."""
     total = torch.zeros((), device=has_pair.device)

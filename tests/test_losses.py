@@ -69,6 +69,18 @@ def test_low_frequencies_count_shades_and_not_texture():
     assert math.isclose(float(losses.low_frequencies(a, red, one)), (shade + 3 * color + color) / 2, rel_tol=1e-4)
 
 
+def test_saturation_counts_color_that_neither_input_nor_pair_has():
+    gray = torch.zeros(1, 3, 16, 16)
+    blue = gray.clone()
+    blue[:, 2] = 0.3
+    assert float(losses.saturation(gray, blue, blue)) == 0.0  # less of it costs nothing
+    assert float(losses.saturation(blue, gray, blue)) == 0.0  # the pair has it
+    assert float(losses.saturation(gray + 0.5, gray, gray)) == 0.0  # light is no color
+    assert 0.1 < float(losses.saturation(blue, gray, gray)) < 0.2
+    shade = (blue + 1) * 0.5 - 1  # the same thing in half the light
+    assert float(losses.saturation(shade, blue, blue)) < 0.01
+
+
 def test_grid_finds_what_keeps_the_step_of_the_blocks():
     pattern = torch.zeros(1, 3, 64, 64)
     pattern[..., ::4, ::4] = 1  # one pixel of every block

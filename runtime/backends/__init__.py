@@ -14,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 def _cpu(path: Path, threads: int) -> Backend:
     from .ort import OnnxRuntime
 
-    return OnnxRuntime(path, "cpu", threads)
+    return OnnxRuntime(path, threads)
 
 
 def _cuda(path: Path, threads: int) -> Backend:

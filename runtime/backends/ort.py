@@ -9,7 +9,7 @@ from typing import Any
 
 from ...card import ModelCard
 from ...errors import ReagingError
-from .base import OUTPUTS, Floats, check_names, cores, warm_up
+from .base import OUTPUTS, Backend, Floats, check_names, cores, warm_up
 from .modelfile import read_model, refuse_external
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -33,22 +33,14 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxRuntime:
-    """A generator in ONNX Runtime; ``device`` is cpu or cuda, and is what the session really runs on."""
+    """A generator in ONNX Runtime on the CPU."""
 
-    def __init__(self, path: str | Path, device: str = "cpu", threads: int = 0):
-        """Raises ReagingError where the file is no generator or the device does not work; never another device instead."""
-        data, self.card = read_model(path)
-        self.device = device
-        self._session = open_session(data, str(path), device, threads or cores())
-        check_names(str(path), [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()])
-        try:
-            warm_up(self, str(path))
-        except ReagingError:
-            raise
-        except Exception as error:  # the engine's own errors stand straight below Exception
-            raise ReagingError(
-                f"{path} does not run on {device} ({short(error)})", "a model that runs", "export it again with reaging-export --verify"
-            ) from None
+    device = "cpu"
+
+    def __init__(self, path: str | Path, threads: int = 0):
+        """Raises ReagingError where the file is no generator or does not run."""
+        self._session, self.card = open_generator(path, self.device, threads)
+        warm_up_session(self, path)
 
     def run(self, image: Floats, age: Floats) -> tuple[Floats, Floats]:
         """See Backend.run."""
@@ -56,6 +48,26 @@ class OnnxRuntime:
         return aged, mask
 
     card: ModelCard
+
+
+def open_generator(path: str | Path, device: str, threads: int) -> tuple[Any, ModelCard]:
+    """The session of a generator and its card; raises ReagingError where it is none, and what open_session raises."""
+    data, card = read_model(path)
+    session = open_session(data, str(path), device, threads or cores())
+    check_names(str(path), [i.name for i in session.get_inputs()], [o.name for o in session.get_outputs()])
+    return session, card
+
+
+def warm_up_session(backend: Backend, path: str | Path) -> None:
+    """warm_up, where ONNX Runtime's own errors are the user's as well."""
+    try:
+        warm_up(backend, str(path))
+    except ReagingError:
+        raise
+    except Exception as error:  # the engine's own errors stand straight below Exception
+        raise ReagingError(
+            f"{path} does not run on {backend.device} ({short(error)})", "a model that runs", "export it again with reaging-export --verify"
+        ) from None
 
 
 def short(error: BaseException) -> str:

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...card import ModelCard
-from ...errors import ReagingError
-from .base import INPUTS, OUTPUTS, Floats, check_names, cores, warm_up
-from .modelfile import read_model
-from .ort import import_onnxruntime, open_session, short
+from .base import INPUTS, OUTPUTS, Floats
+from .ort import import_onnxruntime, open_generator, warm_up_session
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,9 @@ class OnnxRuntimeCuda:
 
     def __init__(self, path: str | Path, threads: int = 0):
         """Raises ReagingError where the file is no generator or CUDA does not work; never the CPU instead."""
-        data, self.card = read_model(path)
-        self._session = open_session(data, str(path), "cuda", threads or cores())
-        check_names(str(path), [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()])
+        self._session, self.card = open_generator(path, self.device, threads)
         self._ort, self._bound = import_onnxruntime(), dict[int, _Bound]()
-        try:
-            warm_up(self, str(path))
-        except ReagingError:
-            raise
-        except Exception as error:  # the engine's own errors stand straight below Exception
-            raise ReagingError(
-                f"{path} does not run on cuda ({short(error)})", "a model that runs", "export it again with reaging-export --verify"
-            ) from None
+        warm_up_session(self, path)
 
     card: ModelCard
 

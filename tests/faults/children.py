@@ -82,7 +82,7 @@ def build(model: Path, out: Path, builds: Path, seconds: float) -> None:
         time.sleep(seconds)
         return b"plan of " + data
 
-    engine._import = lambda flavor: ("tensorrt-rtx", SimpleNamespace(__version__="1.0"))
+    engine.import_tensorrt = lambda flavor: ("tensorrt-rtx", SimpleNamespace(__version__="1.0"))
     engine._build = plan
     engine.build_engine(model, out)
 

@@ -19,38 +19,18 @@ from faults.conftest import Fault
 from faults.killing import LONGEST_S, start
 from faults.killing import end as well_ended
 from playing import FakeCamera
+from script import Script, face_at
 
 from reaging.runtime.ager import Ager
 from reaging.runtime.backends import open_backend
 from reaging.runtime.backends.engines import read_facts
 from reaging.runtime.cli import main as cam
-from reaging.runtime.faces.face import Face
-from reaging.runtime.faces.template import face_box
 from reaging.runtime.filter import FaceFilter
 from reaging.runtime.live import play
 from reaging.runtime.sinks.base import Null
 from reaging.runtime.sources import Shot, capture, open_source
 
-LANDMARKS = np.float32([[85, 100], [115, 100], [100, 115], [88, 132], [112, 132]])
-
-
-class OneFace:
-    """A tracker that always sees one face in the middle."""
-
-    def due(self) -> bool:
-        return False
-
-    def search(self, frame: np.ndarray) -> list[Face]:
-        return []
-
-    def take(self, found: list[Face]) -> None:
-        pass
-
-    def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
-        return [Face(face_box(LANDMARKS), LANDMARKS, 0.9, 0)]
-
-    def reset(self) -> None:
-        pass
+FACE = face_at(100, 115)
 
 
 class Frames:
@@ -109,7 +89,7 @@ def test_model_that_raises(fault: Fault, rng: np.random.Generator, tries: int, a
         said: list[str] = []
         last = 520 if number % 2 else int(rng.integers(500, 521))
         backend = Failing(ager, range(500, last + 1))
-        face_filter = FaceFilter(Ager(backend, said.append), OneFace(), 90)  # type: ignore[arg-type]
+        face_filter = FaceFilter(Ager(backend, said.append), Script(FACE), 90)  # type: ignore[arg-type]
         aged: dict[int, bool] = {}
 
         class Sink(Null):
@@ -157,7 +137,7 @@ def test_the_command_says_that_the_model_failed(tinting: Path, tmp_path: Path, m
 
 
 def test_without_somebody_to_tell_the_error_is_the_callers(ager: Ager) -> None:
-    face_filter = FaceFilter(Ager(Failing(ager, range(1, 2))), OneFace(), 90)  # type: ignore[arg-type]
+    face_filter = FaceFilter(Ager(Failing(ager, range(1, 2))), Script(FACE), 90)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="out of memory"):
         play(Frames(3), face_filter, face_filter, Null())
 
@@ -175,7 +155,7 @@ def test_slow_sink(fault: Fault, rng: np.random.Generator, tries: int, ager: Age
                 time.sleep(waits[len(held) % len(waits)])
 
         threads = set(threading.enumerate())
-        face_filter = FaceFilter(ager, OneFace(), 90)  # type: ignore[arg-type]
+        face_filter = FaceFilter(ager, Script(FACE), 90)  # type: ignore[arg-type]
         count = play(source, face_filter, face_filter, Sink())
         fault.tried()
         assert 3 < count < 240 and max(held) < 16  # a queue would hold most of the 240
@@ -193,7 +173,7 @@ def test_camera_vanishes_and_returns(
     monkeypatch.setattr(cv2, "VideoCapture", kind)
     said: list[str] = []
     source = open_source("camera:0", say=said.append)
-    face_filter, stop, threads = FaceFilter(ager, OneFace(), 90), threading.Event(), set(threading.enumerate())  # type: ignore[arg-type]
+    face_filter, stop, threads = FaceFilter(ager, Script(FACE), 90), threading.Event(), set(threading.enumerate())  # type: ignore[arg-type]
     ended: list[int] = []
     loop = threading.Thread(target=lambda: ended.append(play(source, face_filter, face_filter, Null(), None, stop)))
     loop.start()

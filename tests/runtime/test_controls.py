@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from script import Script
 
 from reaging.errors import ReagingError
 from reaging.runtime.ager import Ager
@@ -30,28 +31,9 @@ def face(track: int, x: float, y: float) -> Face:
     return Face(box, eyes_and_mouth, 0.9, track)
 
 
-class Two:
-    """A tracker that sees two faces at the same places in every frame."""
-
-    def due(self) -> bool:
-        return True
-
-    def search(self, frame: np.ndarray) -> list[Face]:
-        return []
-
-    def take(self, found: list[Face]) -> None:
-        pass
-
-    def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
-        return [face(4, 50, 60), face(7, 150, 60)]
-
-    def reset(self) -> None:
-        pass
-
-
 @pytest.fixture
 def face_filter(tinting: Path) -> FaceFilter:
-    return FaceFilter(Ager(open_backend(tinting, "cpu", 1)), Two(), 70)
+    return FaceFilter(Ager(open_backend(tinting, "cpu", 1)), Script(face(4, 50, 60), face(7, 150, 60), due=True), 70)
 
 
 def press(controls: Controls, *keys: str) -> Controls:

@@ -9,43 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from script import Script, face_at
 
 from reaging.runtime.ager import Ager
 from reaging.runtime.backends import open_backend
 from reaging.runtime.backends.base import cores
 from reaging.runtime.faces.face import Face
-from reaging.runtime.faces.template import face_box
 from reaging.runtime.filter import FaceFilter, spare_core
 
-SHAPE = np.float32([[-15, -15], [15, -15], [0, 0], [-12, 17], [12, 17]])
 FRAME = np.full((240, 320, 3), 120, np.uint8)
-
-
-def face_at(x: float, y: float, track: int = 0) -> Face:
-    points = SHAPE + np.float32([x, y])
-    return Face(face_box(points), points, 0.9, track)
-
-
-class Script:
-    """A tracker that sees what it is told to."""
-
-    def __init__(self, *faces: Face):
-        self.faces = list(faces)
-
-    def due(self) -> bool:
-        return False
-
-    def search(self, frame: np.ndarray) -> list[Face]:
-        return []
-
-    def take(self, found: list[Face]) -> None:
-        pass
-
-    def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
-        return list(self.faces)
-
-    def reset(self) -> None:
-        pass
 
 
 @pytest.fixture

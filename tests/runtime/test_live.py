@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from script import Script, face_at
 
 from reaging.runtime.ager import Ager
 from reaging.runtime.backends import open_backend
 from reaging.runtime.faces.face import Face
 from reaging.runtime.faces.find import YuNetFinder
-from reaging.runtime.faces.template import face_box
 from reaging.runtime.faces.track import FaceTracker
 from reaging.runtime.filter import FaceFilter
 from reaging.runtime.live import _Clock, ahead, newest, play
@@ -21,27 +21,6 @@ from reaging.runtime.sheet import ages_view, compare_view, sheet
 from reaging.runtime.sinks.base import Null
 from reaging.runtime.sources import Shot, open_source
 from reaging.runtime.stats import KEPT, Stages
-
-
-class NoFaces:
-    """A tracker that never sees a face."""
-
-    resets = 0
-
-    def due(self) -> bool:
-        return True
-
-    def search(self, frame: np.ndarray) -> list[Face]:
-        return []
-
-    def take(self, found: list[Face]) -> None:
-        pass
-
-    def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
-        return []
-
-    def reset(self) -> None:
-        self.resets += 1
 
 
 class Ticking:
@@ -78,14 +57,14 @@ def ager(tinting: Path) -> Ager:
 
 
 def test_a_file_loses_no_frame_however_slow_the_sink(ager: Ager) -> None:
-    sink, face_filter = Keep(0.01), FaceFilter(ager, NoFaces())
+    sink, face_filter = Keep(0.01), FaceFilter(ager, Script(due=True))
     assert play(Ticking(40, 0), face_filter, face_filter, sink) == 40
     assert [s.name for s in sink.shots] == [str(n) for n in range(40)]
     assert [int(s.frame[0, 0, 0]) for s in sink.shots] == list(range(40))
 
 
 def test_a_camera_shows_the_newest_frame(ager: Ager) -> None:
-    sink, face_filter = Keep(0.1), FaceFilter(ager, NoFaces())
+    sink, face_filter = Keep(0.1), FaceFilter(ager, Script(due=True))
     count = play(Ticking(60, 0.01, live=True), face_filter, face_filter, sink)
     numbers = [int(s.name) for s in sink.shots]
     assert 4 <= count <= 20 and numbers == sorted(set(numbers))
@@ -104,16 +83,16 @@ class Slow:
         return self._run(image, age)
 
 
-class Wandering(NoFaces):
+class Wandering(Script):
     """A tracker of one face that goes to the right by two pixels a frame."""
 
     def __init__(self) -> None:
+        super().__init__(due=True)
         self.x = 40.0
 
     def align(self, frame: np.ndarray, time_s: float) -> list[Face]:
         self.x += 2
-        points = np.float32([[-15, -15], [15, -15], [0, 0], [-12, 17], [12, 17]]) + np.float32([self.x, 100])
-        return [Face(face_box(points), points, 0.9, 0)]
+        return [face_at(self.x, 100)]
 
 
 class Still(Ticking):
@@ -157,7 +136,7 @@ def test_delay_is_from_the_time_stamp_until_the_sink_has_the_frame(ager: Ager) -
             for shot in super().__iter__():
                 yield shot._replace(time=time.monotonic() - start)
 
-    face_filter = FaceFilter(ager, NoFaces())
+    face_filter = FaceFilter(ager, Script(due=True))
     play(Stamped(30, 0.01, live=True), face_filter, face_filter, Keep(0.05))
     delay = face_filter.stages.summary()["delay"]
     assert delay["p50"] >= 49  # the sink alone takes 50 ms
@@ -171,7 +150,7 @@ def test_a_camera_that_counts_anew_is_not_taken_for_a_delay() -> None:
 
 
 def test_frames_can_be_limited_and_stopped(ager: Ager) -> None:
-    face_filter = FaceFilter(ager, NoFaces())
+    face_filter = FaceFilter(ager, Script(due=True))
     before = set(threading.enumerate())
     for live in (False, True):
         assert play(Ticking(1000, 0.001, live), face_filter, face_filter, Keep(), max_frames=5) == 5
@@ -200,7 +179,7 @@ def test_an_error_in_the_thread_comes_out(through: object) -> None:
 
 
 def test_pictures_of_a_folder_do_not_know_each_other(ager: Ager) -> None:
-    tracker = NoFaces()
+    tracker = Script(due=True)
     face_filter = FaceFilter(ager, tracker)
     play(Ticking(3, 0, still=True), face_filter, face_filter, Keep())
     assert tracker.resets == 3
@@ -208,7 +187,7 @@ def test_pictures_of_a_folder_do_not_know_each_other(ager: Ager) -> None:
 
 def test_a_frame_without_a_face_is_the_very_frame(ager: Ager) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    assert FaceFilter(ager, NoFaces())(frame) is frame
+    assert FaceFilter(ager, Script(due=True))(frame) is frame
 
 
 def test_the_filter_ages_a_real_face_and_follows_its_target(ager: Ager, yunet: Path, astronaut: Path) -> None:
