@@ -60,6 +60,8 @@ def _checkpoint(path: Path) -> list[str]:
         lines.append(f"net     {name}: {sum(t.numel() for t in state.values()):,} values (averaged weights)")
     if content["data"]:
         lines.append(f"data    {content['data']}")
+    if "ages" in content:
+        lines.append(f"ages    calibrated: {', '.join(f'{age:.1f}' for age in content['ages'])}")
     return lines + [f"preset  {field} = {value}" for field, value in content["preset"].items()]
 
 

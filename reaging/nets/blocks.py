@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,13 +25,19 @@ class AgeCode(nn.Module):
 
     def __init__(self, repeat: int = 50, centers: tuple[float, ...] = CLASS_CENTERS):
         super().__init__()
-        c = torch.tensor(centers)
-        far = 1e4  # stands for "no neighbor on this side"
-        self.register_buffer("centers", c, persistent=False)
-        self.register_buffer("left", 1 / torch.diff(c, prepend=c[:1] - far), persistent=False)
-        self.register_buffer("right", 1 / torch.diff(c, append=c[-1:] + far), persistent=False)
+        for name in ("centers", "left", "right"):
+            self.register_buffer(name, torch.empty(len(centers)), persistent=False)
+        self.place(centers)
         self.repeat = repeat
         self.length = repeat * len(centers)
+
+    def place(self, centers: Sequence[float]) -> None:
+        """Moves the centers, in rising years: a generator whose faces look younger than asked is asked for more (training/calibrate.py)."""
+        c = torch.tensor(centers)
+        far = 1e4  # stands for "no neighbor on this side"
+        self.centers.copy_(c)
+        self.left.copy_(1 / torch.diff(c, prepend=c[:1] - far))
+        self.right.copy_(1 / torch.diff(c, append=c[-1:] + far))
 
     def weights(self, age: Tensor) -> Tensor:
         """Ages [N] -> weights of the classes [N, classes], each row summing to 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from .. import __version__
+from ..ages import CLASS_CENTERS
 from ..errors import ReagingError
 from ..files import whole_file
 from ..presets import preset_from_dict
@@ -34,6 +36,11 @@ def save_checkpoint(path: Path, task: Any, step: int) -> None:
         "step": step,
         "data": getattr(task, "data_names", ""),
     }
+    write_checkpoint(path, content)
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Writes what ``load_checkpoint`` gives."""
     with whole_file(path) as part, part.open("wb") as file:
         try:
             torch.save(content, file)
@@ -68,6 +75,11 @@ def _is_whole(content: dict[str, Any]) -> bool:
     """Whether the fields are of the kinds that everybody takes them for."""
     if type(content["step"]) is not int or not all(isinstance(content[k], dict) for k in ("preset", "nets", "ema", "optimizers")):
         return False
+    ages = content.get("ages", CLASS_CENTERS)  # of a generator whose age code is calibrated
+    if not isinstance(ages, (list, tuple)) or len(ages) != len(CLASS_CENTERS) or not all(type(age) is float for age in ages):
+        return False
+    if not all(0 <= low < high <= 120 for low, high in itertools.pairwise(ages)):
+        return False
     states = [*content["nets"].values(), *content["ema"].values()]
     if not all(isinstance(state, dict) and all(isinstance(t, torch.Tensor) for t in state.values()) for state in states):
         return False
@@ -101,8 +113,9 @@ def warm_start(task: Any, path: str | Path) -> None:
 
 
 def generator_from_checkpoint(path: str | Path) -> tuple[nn.Module, Any, int]:
-    """(generator with the averaged weights in eval mode, preset, step)."""
+    """(generator with the averaged weights in eval mode, its ages calibrated where the checkpoint says so; preset; step)."""
     from ..nets import build_generator
+    from ..nets.blocks import AgeCode
 
     content = load_checkpoint(path)
     preset = preset_from_dict(content["preset"])
@@ -113,4 +126,7 @@ def generator_from_checkpoint(path: str | Path) -> tuple[nn.Module, Any, int]:
         generator.load_state_dict(content["ema"]["generator"])
     except (RuntimeError, ValueError, IndexError):
         raise ReagingError(f"{path} does not fit its preset", "weights of this version's network", "train again") from None
+    code = getattr(generator, "age_code", None)
+    if isinstance(code, AgeCode):
+        code.place(content.get("ages", CLASS_CENTERS))
     return generator.eval().requires_grad_(False), preset, int(content["step"])

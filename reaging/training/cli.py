@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +54,39 @@ def main(
             raise ReagingError(f"batch {chosen.batch} on {world} processes", "a multiple of them", "change it with --set batch=")
         torch.distributed.init_process_group("nccl" if place.startswith("cuda") else "gloo")
     try:
-        if isinstance(chosen, Preset):
-            task, steps = generator_task(chosen, data, place, rank, world)
-        else:
-            task, steps = face_task(chosen, data, place), chosen.steps
-        if init and not resume:
-            warm_start(task, init)
-        if dry_run:
-            click.echo(describe(task, steps))
-            return
-        done = train(task, out, steps, resume, save_seconds, sample_every, rank=rank)
+        with enough_memory(chosen):
+            if isinstance(chosen, Preset):
+                task, steps = generator_task(chosen, data, place, rank, world)
+            else:
+                task, steps = face_task(chosen, data, place), chosen.steps
+            if init and not resume:
+                warm_start(task, init)
+            if dry_run:
+                click.echo(describe(task, steps))
+                return
+            done = train(task, out, steps, resume, save_seconds, sample_every, rank=rank)
         if rank == 0:
             click.echo(f"{out / 'checkpoint.pt'}: {chosen.name} after {done} of {steps} steps")
     finally:
         if world > 1:
             torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def enough_memory(preset: Any) -> Iterator[None]:
+    """Raises ReagingError where numpy or torch is refused memory; a system that promises more than it has ends the process instead."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        refused = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not refused:
+            raise
+        what = f"there is not enough memory for {preset.name} at batch {preset.batch}"
+        raise ReagingError(
+            what, "nets and a batch that fit", "make --set batch= or --set widths= smaller; --dry-run adds up the nets"
+        ) from None
 
 
 def choose_device(name: str) -> str:

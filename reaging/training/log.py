@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import ReagingError
 from ..files import whole_file
 
 
 class Log:
-    """Appends to ``log.jsonl``; a resumed run first drops the lines after its step, so that none is there twice."""
+    """Appends to ``log.jsonl``; a resumed run first drops the lines after its step, so that none is there twice.
+
+    Every method raises ReagingError where the folder cannot be written, or the disk is full.
+    """
 
     def __init__(self, folder: Path, start: int):
         self.path = folder / "log.jsonl"
@@ -18,26 +25,49 @@ class Log:
             kept = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= start]
             with whole_file(self.path) as part:
                 part.write_text("".join(kept))
-        self.file = self.path.open("a")
         self.board: Any = None
+        with _written(self.path):
+            self.file = self.path.open("a")
         try:
             from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
         except ImportError:
-            pass
+            return
+        if threading.excepthook is threading.__excepthook__:
+            threading.excepthook = _quiet_board
+        self.events = folder / "tensorboard"
+        with _written(self.events):
+            self.board = SummaryWriter(str(self.events), purge_step=start or None)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        self.file.write(json.dumps({"step": step, **{k: float(f"{v:.6g}") for k, v in values.items()}}) + "\n")
-        self.file.flush()
+        with _written(self.path):
+            self.file.write(json.dumps({"step": step, **{k: float(f"{v:.6g}") for k, v in values.items()}}) + "\n")
+            self.file.flush()
         if self.board:
-            for k, v in values.items():
-                self.board.add_scalar(k, v, step)
+            with _written(self.events):
+                for k, v in values.items():
+                    self.board.add_scalar(k, v, step)
 
     def close(self) -> None:
-        self.file.close()
+        with _written(self.path):
+            self.file.close()
         if self.board:
-            self.board.close()
+            with _written(self.events):
+                self.board.close()
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot write {path} ({error.strerror or error})"
+        raise ReagingError(what, "a writable folder with free space", "free space or choose another --out; --resume goes on") from error
+
+
+def _quiet_board(args: threading.ExceptHookArgs) -> None:
+    """TensorBoard writes in a thread and raises that thread's error again in the next call: once is enough for a full disk."""
+    if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+        threading.__excepthook__(args)
 
 
 def _step(line: str) -> int:
