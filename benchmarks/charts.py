@@ -15,7 +15,7 @@ from .report import plural
 
 
 @contextmanager
-def _figure(path: Path, rows: int = 1, columns: int = 1, **size: Any) -> Iterator[Any]:
+def figure(path: Path, rows: int = 1, columns: int = 1, **size: Any) -> Iterator[Any]:
     """Axes to draw on; saved as PNG at the end.  Raises ReagingError where matplotlib is not installed."""
     try:
         import matplotlib
@@ -46,7 +46,7 @@ def latency_chart(report: dict[str, Any], path: Path) -> None:
     cases = report["cases"][::-1]  # the first one on top
     middle = np.array([c["wall_ms"]["p50"] / c["batch"] for c in cases])
     high = np.array([c["wall_ms"]["p95"] / c["batch"] for c in cases])
-    with _figure(path, figsize=(9, 1.2 + 0.36 * len(cases))) as axes:
+    with figure(path, figsize=(9, 1.2 + 0.36 * len(cases))) as axes:
         axes.barh(range(len(cases)), middle, xerr=[np.zeros_like(middle), high - middle], capsize=3, color="#4c78a8", ecolor="#333333")
         axes.set_yticks(range(len(cases)), [case_name(c) for c in cases])
         scale = "logarithmic" if middle.max() > 30 * middle.min() else "linear"
@@ -74,7 +74,7 @@ def roofline_chart(report: dict[str, Any], path: Path) -> None:
     A case that runs outside the processor or has no graph to count in (torch, TensorRT) is left out.
     """
     cases = [c for c in report["cases"] if c["traffic"] and c["ceiling_share"] is not None]
-    with _figure(path, figsize=(8, 5.5)) as axes:
+    with figure(path, figsize=(8, 5.5)) as axes:
         intensity = [2 * c["macs"] / c["traffic"] for c in cases] or [1.0]
         ridges = [c["fp32_gflops"] / c["memory_gbps"] for c in report["ceilings"]]
         span = np.geomspace(min(intensity + ridges) / 4, 4 * max(intensity + ridges), 200)
@@ -99,7 +99,7 @@ def stages_chart(report: dict[str, Any], path: Path) -> None:
     clips = list(dict.fromkeys(c["clip"] for c in report["cases"]))[::-1]
     stages = [s for s in dict.fromkeys(c["stage"] for c in report["cases"]) if s != "frame"]
     per_frame = {(c["clip"], c["stage"]): c["per_frame_ms"] for c in report["cases"]}
-    with _figure(path, figsize=(9, 1.6 + 0.45 * len(clips))) as axes:
+    with figure(path, figsize=(9, 1.6 + 0.45 * len(clips))) as axes:
         left = np.zeros(len(clips))
         for stage in stages:
             width = np.array([per_frame.get((clip, stage), 0.0) for clip in clips])

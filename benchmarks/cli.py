@@ -258,6 +258,25 @@ def stages(
 
 
 @main.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--term", "terms", multiple=True, help="A term of the log; may be repeated.  [default: L1 over that of the input, and age]")
+@click.option("--window", type=Number(1, 1e6), default=100.0, show_default=True, help="Steps that are averaged.")
+@click.option("--out", type=PATH, required=True, help="PNG to write.")
+def curves(runs: tuple[str, ...], terms: tuple[str, ...], window: float, out: Path) -> None:
+    """Draws the curves of training RUNS that followed one another: folders, or parts of them as RUN:FROM:TO (steps)."""
+    from ..runtime.sinks.base import check_place
+    from .curves import RATIO, draw_curves, read_stage
+
+    need("bench", "matplotlib")
+    if out.suffix.lower() != ".png":
+        raise ReagingError(f"{out} is no name for a PNG", "a name that ends in .png", "rename it")
+    check_place(out)
+    stages = [read_stage(run, number) for number, run in enumerate(runs, 1)]
+    draw_curves(stages, list(terms) or [RATIO, "age"], window, out)
+    click.echo(f"wrote {out}")
+
+
+@main.command()
 @click.option("--yunet", type=PATH, required=True, help="YuNet's ONNX file: what the finder and the aligner are held against.")
 @click.option("--clips", type=PATH, multiple=True, help="Clip with faces; may be repeated.")
 @click.option("--photos", type=PATH, multiple=True, help="Photo or folder of photos; may be repeated.")

@@ -304,9 +304,9 @@ def soak_dict(runs: list[Soaked]) -> list[dict[str, Any]]:
 
 def draw_soak(runs: list[Soaked], path: Path) -> None:
     """Memory, and the p99 of the frames' processor time, over the frames of each run."""
-    from .charts import _figure
+    from .charts import figure
 
-    with _figure(path, 2, 1, figsize=(8, 6), sharex=True) as (above, below):
+    with figure(path, 2, 1, figsize=(8, 6), sharex=True) as (above, below):
         for r in runs:
             above.plot([seen for seen, _ in r.memory], [held / 1e6 for _, held in r.memory], label=r.sink, lw=1)
             at = np.linspace(0, r.frames, len(r.times_ms), endpoint=False) + r.frames / len(r.times_ms) / 2
