@@ -36,7 +36,7 @@ def read_stage(text: str, number: int) -> Stage:
         raise ReagingError(f"{text!r} is no part of a run", "RUN, RUN:FROM or RUN:FROM:TO", "give for example runs/a:0:4000") from None
     try:
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        lines = [{k: float(v) for k, v in line.items()} for line in lines if first < line["step"] <= last]
+        lines = [{k: float(v) for k, v in line.items()} for line in lines if first < line["step"] <= last and np.isfinite(line["step"])]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ReagingError(f"{path} cannot be read", "the log.jsonl of a training run, or its folder", "check the path") from None
     if not lines:
@@ -52,7 +52,8 @@ def means(stage: Stage, term: str, window: float) -> tuple[list[float], list[flo
         value = line.get("l1", np.nan) / line["l1_of_input"] if term == RATIO and line.get("l1_of_input") else line.get(term, np.nan)
         if np.isfinite(value):
             sums.setdefault((line["step"] - start) // window, []).append(value)
-    return [(part + 0.5) * window for part in sums], [float(np.mean(values)) for values in sums.values()]
+    parts = sorted(sums)  # the log of a run that was taken up at an earlier step by hand goes back
+    return [(part + 0.5) * window for part in parts], [float(np.mean(sums[part])) for part in parts]
 
 
 def draw_curves(stages: list[Stage], terms: list[str], window: float, path: Path) -> None:
@@ -63,7 +64,7 @@ def draw_curves(stages: list[Stage], terms: list[str], window: float, path: Path
         raise ReagingError(f"no run logged {', '.join(missing)}", f"one of {', '.join(known)}", "see log.jsonl")
     lengths = [stage.lines[-1]["step"] - stage.lines[0]["step"] for stage in stages]
     rows = -(-len(terms) // COLUMNS)
-    with figure(path, rows, min(COLUMNS, len(terms)), figsize=(10, 3.2 * rows), squeeze=False) as axes:
+    with figure(path, rows, min(COLUMNS, len(terms)), figsize=(10, 3.2 * rows), squeeze=False, sharex=True) as axes:
         for panel in axes.flat[len(terms) :]:
             panel.set_visible(False)
         for panel, term in zip(axes.flat, terms, strict=False):
