@@ -65,6 +65,15 @@ def saturation(aged: Tensor, image: Tensor, target: Tensor, cell: int = 4, margi
     return F.relu(own - torch.maximum(before, wanted) - margin).mean()
 
 
+def darkening(aged: Tensor, image: Tensor, target: Tensor, younger: Tensor, cell: int = 4, margin: float = 0.1) -> Tensor:
+    """By how much the means over ``cell`` pixels squared of faces made younger are darker than both the input and the target.
+
+    ``younger`` [N] is 0 or 1; without a pair the target is the input.  Hair that darkens again is in the pairs; black round eyes is not.
+    """
+    own, before, wanted = (F.avg_pool2d(x.mean(1), cell) for x in (aged, image, target))
+    return (F.relu(torch.minimum(before, wanted) - own - margin).mean((1, 2)) * younger).mean()
+
+
 def _saturation(image: Tensor) -> Tensor:
     gray = image.mean(1, keepdim=True)
     return ((image - gray).square().sum(1) + 1e-4).sqrt() / (gray[:, 0].clamp(min=-1) + 1.3)

@@ -70,6 +70,7 @@ class Preset:
     age_every: int = 1  # the same for the age and identity nets
     low: float = 0.0  # distance from the pair in low frequencies alone
     saturation: float = 0.0  # against colors stronger than the input's and the pair's
+    darkening: float = 0.0  # against what is darker than the input and the pair, where the target age is lower
     shake: float = 0.0  # how far the crops of the age and identity nets wander, in shares of the picture's side
     unsettle: bool = False  # the age net sees flips, tints and patches of the input, never the same twice
     identity: float = 0.0

@@ -81,6 +81,13 @@ def test_saturation_counts_color_that_neither_input_nor_pair_has():
     assert float(losses.saturation(shade, blue, blue)) < 0.01
 
 
+def test_darkening_counts_what_neither_input_nor_pair_has():
+    gray, dark, younger = torch.zeros(2, 3, 16, 16), torch.full((2, 3, 16, 16), -0.5), torch.tensor([1.0, 0.0])
+    assert float(losses.darkening(gray, dark, dark, younger)) == 0.0  # lighter
+    assert float(losses.darkening(dark, gray, dark, younger)) == 0.0  # the pair is as dark
+    assert math.isclose(float(losses.darkening(dark, gray, gray, younger)), 0.2, rel_tol=1e-5)  # beyond the margin, in one of the two faces
+
+
 def test_grid_finds_what_keeps_the_step_of_the_blocks():
     pattern = torch.zeros(1, 3, 64, 64)
     pattern[..., ::4, ::4] = 1  # one pixel of every block

@@ -265,6 +265,8 @@ class GeneratorTask:
             terms["low"] = (p.low, losses.low_frequencies(aged, b.target, b.has_pair))
         if p.saturation:
             terms["saturation"] = (p.saturation, losses.saturation(aged, b.image, b.target))
+        if p.darkening:
+            terms["darkening"] = (p.darkening, losses.darkening(aged, b.image, b.target, (b.target_age < b.age).float()))
         if step % p.age_every == 0:  # the frozen nets are dear: used now and then, weighted up
             if p.age:
                 years = self.frozen["age"].look(seen(b.view, aged, b.image), b.view.shake)[:, 0]  # type: ignore[operator]

@@ -27,6 +27,18 @@ def content(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
+def difference(a: Path, b: Path) -> str:
+    """Where two folders first differ."""
+    for path in (b / name for name, digest in content(b).items() if content(a).get(name) != digest):
+        one, other = (folder / path.relative_to(b) for folder in (a, b))
+        if not one.is_file():
+            return f"{one} is missing"
+        x, y = one.read_bytes(), other.read_bytes()
+        at = next((i for i, (p, q) in enumerate(zip(x, y, strict=False)) if p != q), min(len(x), len(y)))
+        return f"{one.name} from byte {at} on: {x[max(0, at - 200) : at + 60]!r} and {y[max(0, at - 200) : at + 60]!r}"
+    return "one has more files"
+
+
 def losses(out: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
@@ -89,7 +101,7 @@ def test_synthesize(fault: Fault, rng: np.random.Generator, tries: int, tmp_path
         out = tmp_path / f"run{number}"
         fault.tried(kill(children.synthesize, out, source, 6, at=at, says=says, folder=out))
         well_ended(start(children.synthesize, out, source, 6, says=says), says)
-        assert content(out) == content(whole), at
+        assert content(out) == content(whole), f"{at}: {difference(out, whole)}"
         fault.survived()
 
 
