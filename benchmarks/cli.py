@@ -44,11 +44,12 @@ def latency(
     markdown_path: Path | None,
     charts: Path | None,
 ) -> None:
-    """Time per inference of MODELS (default: the bundled generator), and its share of what this machine can do."""
+    """Time per inference of MODELS (files, or the bundled mobile, mobile-fp16, mobile-int8; default: mobile), and its share of what this
+    machine can do."""
     from tempfile import TemporaryDirectory
 
     need("bench", "onnx", "onnxruntime", *(["matplotlib"] if charts else []))
-    from ..runtime.bundled import GENERATOR, bundled
+    from ..runtime.bundled import generator_path
     from .latency import make_cases
     from .latency_tables import latency_markdown
     from .report import check_places, write_report
@@ -57,7 +58,8 @@ def latency(
     numbers = positive("--threads", threads), positive("--batch", batch)
     with TemporaryDirectory() as folder:
         sizes = positive("--size", size) if size else None
-        cases = make_cases(models or (bundled(GENERATOR),), names(backend), *numbers, sizes, Path(folder))
+        paths = [generator_path(model) for model in models or (None,)]
+        cases = make_cases(paths, names(backend), *numbers, sizes, Path(folder))
         report = _measured("latency", cases, rounds)
     write_report(report, latency_markdown(report), json_path, markdown_path, charts)
 
@@ -140,7 +142,7 @@ def _measured(kind: str, cases: list[Case], rounds: int) -> dict[str, Any]:
 @click.option("--clip", "clips", multiple=True, help="A clip to measure steadiness on; may be repeated.")
 @click.option("--clip-ages", default="75", show_default=True, help="Target ages on the clips.")
 @click.option("--clip-frames", type=click.IntRange(2), default=90, show_default=True, help="Frames of each clip.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option("--rows", type=click.IntRange(1), default=10, show_default=True, help="Faces on the sheet.")
 @click.option("--out", required=True, type=PATH, help="Folder for report.json, report.md, sheet.png, plot.png.")
 def quality(
@@ -211,7 +213,7 @@ def _age_range(text: str) -> tuple[float, float]:
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="70", show_default=True, help="Target age in years.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
-@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: all cores.")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True, help="0: all cores.")
 @click.option("--detector", type=PATH, help="A YuNet ONNX in place of the bundled finder and aligner.")
 @click.option("--max-frames", type=click.IntRange(1), default=60, show_default=True, help="Of each clip.")
 @outputs(charts=True)
@@ -313,7 +315,7 @@ def compare(ctx: click.Context, before: Path, after: Path, json_path: Path | Non
 @click.option("--age-model", type=PATH, required=True, help="ONNX file that estimates ages; not one that the model was trained with.")
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="75", show_default=True, help="Target age in years.")
-@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="0: all cores.")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True, help="0: all cores.")
 @click.option("--max-frames", type=click.IntRange(10), default=150, show_default=True)
 @click.option("--late", type=click.IntRange(1), default=3, show_default=True, help="Frames by which a slow generator is behind.")
 @click.option("--slow", "slow_ms", type=Number(0), default=100.0, show_default=True, help="Milliseconds it is slower by.")
@@ -367,7 +369,7 @@ def smoothing(clips: tuple[str, ...], max_frames: int, json_path: Path | None) -
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="70", show_default=True, help="Target age in years.")
 @click.option("--size", help="Scale the clip to WIDTHxHEIGHT.  [default: as it is]")
-@click.option("--threads", type=click.IntRange(0), default=1, show_default=True, help="Of the generator; 0: all cores.")
+@click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="Of the generator; 0: all cores.")
 @click.option("--json", "json_path", type=PATH, help="Write the report here, with the machine it was measured on.")
 @click.option("--plot", type=PATH, help="Write memory and frame times over the frames as a PNG.")
 @click.pass_context

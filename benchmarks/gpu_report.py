@@ -7,14 +7,14 @@ is written anew after every step.  Without a GPU it measures PyTorch on the CPU 
 from __future__ import annotations
 
 import importlib
+import itertools
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -24,9 +24,14 @@ from ..command import Command
 from ..errors import ReagingError
 from ..runtime.backends.base import Floats
 from ..runtime.cuda.driver import driver_error, first_gpu
+from .gpu_parity import Trembling, kernels
+from .gpu_targets import LARGE, MODEL, targets
 from .report import fingerprint, markdown_table, write_json
 
-MODEL, LARGE = "mobile-256", "ragan-256"
+if TYPE_CHECKING:
+    from ..runtime.cuda.frames import GpuFrames
+
+ENGINES = ("onnxruntime cuda", "tensorrt")
 FRAMES = {"720p": (720, 1280), "1080p": (1080, 1920)}
 WARM_UP = 10
 BRING = {
@@ -122,55 +127,6 @@ def copies(work: Work) -> dict[str, Any]:
     return {"ms": table}
 
 
-def kernels(work: Work) -> dict[str, Any]:
-    """The frame kernels on the GPU against the CPU's pipeline, with a network that is known beforehand."""
-    import cv2
-
-    from ..runtime.ager import Change
-    from ..runtime.cuda.buffers import Buffer, Device
-    from ..runtime.cuda.frames import GpuFrames
-    from ..runtime.faces.template import cut
-    from ..runtime.paste import paste
-
-    size, count, device = 256, 2, Device()
-    frame = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8), (0, 0), 6)
-    matrices = face_matrices(size, frame.shape[:2], count)
-    at = np.hypot(*np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2))
-    mask = np.broadcast_to(np.clip(1.2 - at, 0, 1), (count, 1, size, size))
-    with device.current():
-        shapes = {"image": (count, 3, size, size), "age": (count,), "aged": (count, 3, size, size), "mask": (count, 1, size, size)}
-        buffers = {name: Buffer(device.cuda, shape, np.float32) for name, shape in shapes.items()}
-        stream = device.cuda.Stream()
-        buffers["aged"].host[...] = 0.25
-        buffers["mask"].host[...] = mask
-        for name in ("aged", "mask"):
-            buffers[name].upload(count, stream)
-        stream.synchronize()
-    known = SimpleNamespace(
-        card=ModelCard("generator", "known", (size, size)), most=count, half=False, gpu=device, stream=stream,
-        addresses=lambda n: {name: buffer.address for name, buffer in buffers.items()}, enqueue=lambda n: None,
-    )  # fmt: skip
-    frames = GpuFrames(known)
-    got = frames(frame, matrices, [20.0, 70.0], [1.0, 1.0])
-    with device.current():
-        buffers["image"].download(count, stream)
-        stream.synchronize()
-    crops = np.stack([cut(frame, m, size) for m in matrices])
-    levels = (buffers["image"].host.transpose(0, 2, 3, 1) + 1) * 127.5
-    delta = np.float32(0.25) - (crops.astype(np.float32) / 127.5 - 1)
-    expected = paste(frame, Change(delta, np.ascontiguousarray(mask[:, 0])), np.stack(matrices))
-    apart = {"input": float(np.abs(levels - crops).max()), "frame": float(np.abs(got.astype(int) - expected).max())}
-    return {"largest difference in gray levels": apart, "within": all(v <= 2 for v in apart.values())}
-
-
-def face_matrices(size: int, shape: tuple[int, ...], count: int) -> list[Floats]:
-    """Faces side by side, each about a third of the frame's height."""
-    scale, height, width = size / (shape[0] * 0.55), shape[0], shape[1]
-    centers = [(width * (i + 1) / (count + 1), height / 2) for i in range(count)]
-    turn = scale * np.array([[np.cos(0.1), np.sin(0.1)], [-np.sin(0.1), np.cos(0.1)]])
-    return [np.hstack([turn, ((size - 1) / 2 - turn @ c)[:, None]]).astype(np.float32) for c in centers]
-
-
 def _inputs(size: int, count: int) -> tuple[Floats, Floats]:
     random = np.random.default_rng(count)
     return random.uniform(-1, 1, (count, 3, size, size)).astype(np.float32), random.uniform(0, 100, count).astype(np.float32)
@@ -252,31 +208,51 @@ def parity(got: Any, want: Any) -> dict[str, float]:
     }
 
 
-def backend(work: Work, name: str, path: Path) -> dict[str, Any]:
+def large_model(work: Work) -> Path:
+    """LARGE as an FP16 ONNX file in the report's folder, where it is not there yet: with random weights it is as fast as trained."""
+    from ..export.fp16 import export_fp16
+    from ..export.verify import random_inputs
+
+    path = work.out / f"{LARGE}-fp16.onnx"
+    if not path.is_file():
+        network, card = _generator(work, LARGE)
+        export_fp16(network, card, path, inputs=random_inputs(card.size[0], np.array([50.0])))
+    return path
+
+
+def backend(work: Work, name: str, model: Callable[[], Path]) -> dict[str, Any]:
     """ONNX Runtime on CUDA, or TensorRT: latency of network and run, parity with ONNX Runtime on the CPU."""
     from ..runtime.backends.ort import OnnxRuntime
 
-    opened = _open(name, path)
-    reference, rows = OnnxRuntime(path), {}
+    path = model()
+    opened = _open(work, name, path)
+    title, rows = f"{name} {opened.card.preset} {opened.card.precision}", dict[str, Any]()
+    reference = OnnxRuntime(path)
     for count in work.batches:
         image, age = _inputs(opened.card.size[0], count)
         row: dict[str, Any] = {"parity": parity(opened.run(image, age), reference.run(image, age))}
         row["host to host"] = host_times(partial(opened.run, image, age), work.runs)
-        if count <= opened.most:
-            row["network"] = _network_times(work, opened, count)
+        row["network"] = _network_times(work, opened, count)
         rows[str(count)] = row
-    work.frame_backends[f"{name} {opened.card.precision}"] = opened
-    return {"ms": {f"{name} {opened.card.precision}": rows}}
+    if opened.card.preset != LARGE:
+        work.frame_backends[title] = opened
+    return {"ms": {title: rows}, "weights": opened.card.note or "trained"}
 
 
-def _open(name: str, path: Path) -> Any:
+def _open(work: Work, name: str, path: Path) -> Any:
+    """For all the batches; TensorRT's engine is tuned for one face, as the live filter's is."""
+    most = max(work.batches)
     if name == "onnxruntime cuda":
         from ..runtime.backends.ort_cuda import OnnxRuntimeCuda
 
-        return OnnxRuntimeCuda(path)
+        return OnnxRuntimeCuda(path, most=most)
+    from ..export.engine import build_engine
+    from ..runtime.backends.engines import engine_beside, target
     from ..runtime.backends.tensorrt import TensorRT
 
-    return TensorRT(path, says=lambda line: click.echo(line, err=True))
+    engine = engine_beside(work.out / path.name)
+    build_engine(path, engine, (1, 1, most), targets=(target(first_gpu()),), says=lambda line: click.echo(line, err=True))
+    return TensorRT(engine)
 
 
 def _network_times(work: Work, opened: Any, count: int) -> dict[str, float]:
@@ -287,76 +263,28 @@ def _network_times(work: Work, opened: Any, count: int) -> dict[str, float]:
 
 
 def frames(work: Work) -> dict[str, Any]:
-    """A frame from host memory to host memory, one face, finding left out; and how much of it is not the network."""
+    """A frame from host memory to host memory, calmed, with one face that moves; finding and following it are left out."""
     from ..runtime.cuda.frames import GpuFrames
 
     table: dict[str, Any] = {}
     for name, opened in work.frame_backends.items():
         for size, shape in FRAMES.items():
-            frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-            matrices = face_matrices(opened.card.size[0], shape, 1)
-            rows = {"over the CPU": _on_the_cpu(opened)}
+            rows: dict[str, Any] = {"over the CPU": None}
             if work.gpu and hasattr(opened, "enqueue"):
                 rows["on the GPU"] = GpuFrames(opened)
-            for way, run in rows.items():
-                row = _attempt(partial(host_times, partial(run, frame, matrices, [70.0], [1.0]), work.runs))
-                table[f"{name}, {size}, {way}"] = row
+            for way, gpu in rows.items():
+                table[f"{name}, {size}, {way}"] = _attempt(partial(_frame_times, work, opened, gpu, shape))
                 write(work)
     return {"ms": table}
 
 
-def _on_the_cpu(opened: Any) -> Callable[..., Any]:
+def _frame_times(work: Work, opened: Any, gpu: GpuFrames | None, shape: tuple[int, int]) -> dict[str, float]:
     from ..runtime.ager import Ager
-    from ..runtime.faces.template import cut
-    from ..runtime.paste import paste_patches, patch
+    from ..runtime.filter import FaceFilter
 
-    ager = Ager(opened)
-
-    def run(frame: Any, matrices: list[Floats], ages: list[float], gains: list[float]) -> Any:
-        change = ager(np.stack([cut(frame, m, ager.size) for m in matrices]), ages)
-        return paste_patches(frame, [patch(d, m) for d, m in zip(change.delta, change.mask, strict=True)], matrices, gains)
-
-    return run
-
-
-def targets(work: Work) -> dict[str, Any]:
-    """What was aimed at on an H100 or H200, and what came out: true, false, or not measured."""
-    timed = {name: row for result in work.results.values() for name, row in result.get("ms", {}).items() if isinstance(row, dict)}
-    eager = _p50(work, f"torch {MODEL}", "torch eager fp16")
-    best = min((p for n, r in timed.items() if n in work.frame_backends and (p := _of(r)) is not None), default=None)
-    large = {name: _p50(work, f"torch {LARGE}", name) for name in ("torch.compile fp16", "torch CUDA graph fp16")}
-    whole = [r["p99"] for n, r in timed.items() if n.endswith("720p, on the GPU") and "p99" in r]
-    return {
-        f"{MODEL} p50 under 1 ms": _judge(best, lambda: best < 1),  # type: ignore[operator]
-        f"{MODEL} at least 2x torch eager fp16": _judge(best and eager, lambda: eager / best >= 2),  # type: ignore[operator]
-        f"{LARGE} on TensorRT at least 1.5x torch.compile": "not measured",
-        f"{LARGE}, torch.compile fp16 and CUDA graph, ms": large,
-        "720p frame under 3 ms at p99": _judge(whole or None, lambda: min(whole) < 3),
-        "share of a 720p frame outside the generator (at most 0.25)": _outside(work, timed) or "not measured",
-    }
-
-
-def _outside(work: Work, timed: dict[str, Any]) -> dict[str, float]:
-    """Of each backend: how much of a frame on the GPU is not its network, by the medians."""
-    shares = {}
-    for name in work.frame_backends:
-        whole, network = timed.get(f"{name}, 720p, on the GPU", {}).get("p50"), _of(timed.get(name, {}))
-        if whole is not None and network is not None:
-            shares[name] = round(1 - network / whole, 3)
-    return shares
-
-
-def _of(row: dict[str, Any]) -> float | None:
-    value = row.get("1", {}).get("network", {}).get("p50")
-    return None if value is None else float(value)
-
-
-def _p50(work: Work, step: str, name: str) -> float | None:
-    return _of(work.results.get(step, {}).get("ms", {}).get(name, {}))
-
-
-def _judge(known: object, test: Callable[[], bool]) -> object:
-    return test() if known is not None else "not measured"
+    frame, number = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8), itertools.count()
+    face_filter = FaceFilter(Ager(opened), Trembling(shape), gpu=gpu)
+    return host_times(lambda: face_filter(frame, next(number) / 30), work.runs)
 
 
 def _attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -404,16 +332,17 @@ def _rows(table: dict[str, Any]) -> list[list[Any]]:
 
 def steps(work: Work, onnx: list[Path], large: bool) -> dict[str, Callable[[], dict[str, Any]]]:
     """By name, in order of worth."""
-    need_gpu: dict[str, Callable[[], dict[str, Any]]] = {"copies": lambda: copies(work), "kernels": lambda: kernels(work)}
+    every: dict[str, Callable[[], dict[str, Any]]] = {"machine": lambda: machine(work), "copies": lambda: copies(work), "kernels": kernels}
     for path in onnx:
-        for name in ("onnxruntime cuda", "tensorrt"):
-            need_gpu[f"{name} {path.stem}"] = partial(backend, work, name, path)
-    every: dict[str, Callable[[], dict[str, Any]]] = {"machine": lambda: machine(work), **need_gpu}
+        for name in ENGINES:
+            every[f"{name} {path.stem}"] = partial(backend, work, name, partial(Path, path))
     every[f"torch {MODEL}"] = lambda: torch_rivals(work, MODEL)
     every["frames"] = lambda: frames(work)
     if large:
+        for name in ENGINES:
+            every[f"{name} {LARGE}-fp16"] = partial(backend, work, name, partial(large_model, work))
         every[f"torch {LARGE}"] = lambda: torch_rivals(work, LARGE)
-    every["targets"] = lambda: targets(work)
+    every["targets"] = lambda: targets(work.results)
     return every
 
 

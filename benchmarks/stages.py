@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ReagingError
 from ..runtime.backends.base import Backend
-from ..runtime.filter import FaceFilter, filter_with
+from ..runtime.filter import FaceFilter, filter_with, opencv_sparing_a_core
 from ..runtime.sinks import Sink, open_sink
 from ..runtime.sources import open_source
 from ..runtime.sources.base import Shot
@@ -56,7 +56,7 @@ def measure_stages(
     loop, which decodes and shows in other threads, is faster than their sum.  ``find`` counts the frames on which the finder ran.
     ``progress`` is called after every turn.  Raises ReagingError for a camera or a clip with too few frames.
     """
-    with ExitStack() as stack:
+    with opencv_sparing_a_core(), ExitStack() as stack:  # as the loop has it
         running = [_open(stack, scene, filter_with(backend, age, threads, detector), folder / f"{i}.mp4") for i, scene in enumerate(scenes)]
         for run in running:
             if _turn(run, WARM_UP) < WARM_UP:

@@ -73,16 +73,25 @@ def verify_engine(engine: Path, model: Path, inputs: TestInputs) -> Comparison:
     """
     import onnx
 
+    from ..runtime.backends.base import WrongAnswer
     from ..runtime.backends.tensorrt import TensorRT
     from .offender import rounded
 
     reference = onnx_runner(rounded(onnx.load(model)).SerializeToString())
-    comparison = compare(reference, TensorRT(engine).run, inputs)
+    try:
+        run = TensorRT(engine).run
+    except WrongAnswer as error:  # the first face already
+        raise _removed(engine, error) from None
+    comparison = compare(reference, run, inputs)
     try:
         require(comparison, psnr=FP16_PSNR, file="the engine")
     except ReagingError as error:
-        for path in (engine, Path(f"{engine}.json"), kernels_beside(engine)):
-            path.unlink(missing_ok=True)
-        lines = "; ".join(line.strip() for line in comparison.lines()[1:])
-        raise ReagingError(f"{engine}: {error.what} ({lines})", error.expected, "the engine was removed; try --opt-level 2") from None
+        raise _removed(engine, error, f" ({'; '.join(line.strip() for line in comparison.lines()[1:])})") from None
     return comparison
+
+
+def _removed(engine: Path, error: ReagingError, lines: str = "") -> ReagingError:
+    """Removes an engine that computes something else, and says so."""
+    for path in (engine, Path(f"{engine}.json"), kernels_beside(engine)):
+        path.unlink(missing_ok=True)
+    return ReagingError(f"{engine}: {error.what}{lines}", error.expected, "the engine was removed; try --opt-level 2")

@@ -15,7 +15,10 @@ from .backends.ort import short
 
 @dataclass(frozen=True)
 class Change:
-    """What the generator does to N faces: ``delta`` [N, S, S, 3] RGB, output minus input, -2..2; ``mask`` [N, S, S], 0..1."""
+    """What the generator does to N faces: ``delta`` [N, S, S, 3] RGB, output minus input, -2..2; ``mask`` [N, S, S], 0..1.
+
+    In memory each color of ``delta`` is a plane, as it leaves the network.
+    """
 
     delta: Floats
     mask: Floats
@@ -48,18 +51,18 @@ class Ager:
         try:
             aged, mask = self.backend.run(image, years)
         except Exception as error:  # the engines' own stand straight below Exception
-            if self.failed is None:
-                raise
-            self._count(error)
+            self.count(error)
             return _unchanged(count, size)
         self.note = ""
-        delta = np.stack([cv2.merge(list(planes)) for planes in aged - image])
-        return Change(delta, np.ascontiguousarray(mask[:, 0]))
+        return Change((aged - image).transpose(0, 2, 3, 1), np.ascontiguousarray(mask[:, 0]))
 
-    def _count(self, error: Exception) -> None:
+    def count(self, error: Exception) -> None:
+        """Takes note of an error of the model; raises it where ``failed`` is not there."""
+        if self.failed is None:
+            raise error
         self.failures += 1
         self.note = f"the model failed ({short(error)}): faces stay as they are"
-        if self.failures == 1 and self.failed is not None:
+        if self.failures == 1:
             self.failed(self.note)
 
 

@@ -261,7 +261,7 @@ def _open_backend(model: Path | None, device: str, threads: int, live: bool) -> 
 def _open_filter(backend: Backend, age: float, detector: Path | None) -> FaceFilter:
     from .filter import filter_with
 
-    return filter_with(backend, age, detector=detector)
+    return filter_with(backend, age, detector=detector, says=lambda line: click.echo(line, err=True))
 
 
 def _view(face_filter: FaceFilter, ages: list[float], compare: bool) -> View:

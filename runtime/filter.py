@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -23,17 +23,23 @@ from .glide import Glide
 from .paste import paste_patches, patch
 from .sources.base import Frame
 from .stats import Stages
-from .steady import FINE, Worn, carried, worn
+from .steady import FINE, Moment, Worn, carried, moment, remaining, worn
 
 if TYPE_CHECKING:
     from .cuda.frames import GpuFrames
+    from .cuda.rows import GpuFace, Kept
 
 GLIDE_S = 0.5  # until a new target age is reached
 FADE_S = 0.3  # in which a face's change comes and goes
 
 
 class Tracker(Protocol):
-    """Finds faces and keeps them from frame to frame (faces.track.FaceTracker)."""
+    """Finds faces and keeps them from frame to frame (faces.track.FaceTracker).
+
+    ``follows``: whether it brings known faces to a new frame without the finder.
+    """
+
+    follows: bool
 
     def due(self) -> bool: ...
 
@@ -79,8 +85,7 @@ class FaceFilter:
     ``on``: whether any is.  Faces that come and go, ``strength`` and ``on`` fade over ``fade_s`` seconds.  ``steady``: whether a change is
     calmed where its face does not move.  ``faces`` are the last frame's.
 
-    ``gpu`` (cuda/frames.py) does all that is done to pixels in one pass over the GPU, where nothing is to be calmed: a frame that stands
-    alone, or ``steady`` off.  The finder then runs beside it.
+    With ``gpu`` (cuda/frames.py) all that is done to pixels is one pass over the GPU, where the changes stay.
     """
 
     def __init__(self, ager: Ager, tracker: Tracker, age: float = 70.0, stages: Stages | None = None, gpu: GpuFrames | None = None):
@@ -129,17 +134,15 @@ class FaceFilter:
         """Meanwhile no frame waits for the generator or the finder, which share a thread: two would leave no core to the frames.
 
         The generator takes the newest frame as fast as it can, and its newest change is carried to where each face is by now; faces that
-        the finder saw are followed from a frame or two later on.
+        the finder saw are followed from a frame or two later on.  With ``gpu`` only the finder has the thread: each frame gets its own
+        change, for which it waits.
         """
         self._searching, self._found = False, None
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(spare_core())
-        with Background[_Job](self._beside) as self._background:
+        with opencv_sparing_a_core(), Background[_Job](self._beside) as self._background:
             try:
                 yield
             finally:
                 self._background = None
-                cv2.setNumThreads(threads)
 
     def _forget(self) -> None:
         self._epoch += 1
@@ -147,12 +150,13 @@ class FaceFilter:
         self._looks: dict[int, _Look] = {}
         self._gain: Glide | None = None
         self._changes: dict[tuple[int, int], Worn] = {}  # by column and track
+        self._kept: dict[tuple[int, int], tuple[Kept, Moment]] = {}  # the same on the GPU
 
     def _aged(self, frame: Frame, time: float, columns: list[float | None]) -> list[Frame]:
         """One frame for each column, where None stands for the faces' own targets."""
         alone = self._time is None or time <= self._time
         self._time = time
-        self._find(frame)
+        meanwhile = self._find(frame, self.gpu is not None and self.tracker.follows and bool(self.faces) and not alone)
         with self.stages.measure("align"):
             self._follow(frame, time)
         target = self.strength if self.on else 0.0
@@ -160,36 +164,52 @@ class FaceFilter:
         gain = self._gain(target, time, 0.0 if alone else self.fade_s)
         tracks = tuple(face.track for face in self.faces)
         own = tuple(self._own_age(track, time, alone) for track in tracks)
-        on_gpu = self.gpu is not None and len(columns) == 1 and (alone or not self.steady)
-        wanted = tracks if gain > 0 and not on_gpu else ()
+        wanted = tracks if gain > 0 else ()
         ages = tuple(own if age is None else (age,) * len(tracks) for age in columns)
         looks = [self._looks[track] for track in wanted]
         job = _Job(frame, wanted, [look.matrix for look in looks], [look.seen for look in looks], ages, time, alone, self._epoch)
-        if wanted and self._background is None:
-            self._generate(job)
-        if on_gpu:
-            return [self._by_gpu(frame, own if columns[0] is None else (columns[0],) * len(tracks), gain, time, alone)]
-        self._fade(tracks, time, alone)
-        start = perf_counter()
-        frames = [self._pasted(frame, column, gain) for column in range(len(columns))]
-        if any(aged is not frame for aged in frames):
-            self.stages.add("paste", perf_counter() - start)
-        if self._background is not None and (wanted or self._searching):
+        if self.gpu is not None:
+            frames = self._over_gpu(self.gpu, job, tracks, gain, meanwhile)
+            job = replace(job, tracks=())
+        else:
+            frames = self._over_cpu(job, tracks, gain)
+        if self._background is not None and (job.tracks or self._searching):
             self._background.submit(job)  # not before: a thread that wakes up may take this one's core
         return frames
 
-    def _find(self, frame: Frame) -> None:
-        """Lets the finder look at the frame where it is time for that, and the tracker know what was found in it or the last ones."""
+    def _over_cpu(self, job: _Job, there: tuple[int, ...], gain: float) -> list[Frame]:
+        if job.tracks and self._background is None:
+            self._generate(job)
+        self._fade(there, self._changes, job)
+        start = perf_counter()
+        frames = [self._pasted(job.frame, column, gain) for column in range(len(job.ages))]
+        if any(aged is not job.frame for aged in frames):
+            self.stages.add("paste", perf_counter() - start)
+        return frames
+
+    def _find(self, frame: Frame, later: bool) -> Callable[[], None]:
+        """Lets the finder look at the frame where it is time for that, and the tracker know what was found in it or the last ones.
+
+        What has to be done ``later``, while the GPU is at work on faces that are known already, is what it returns.
+        """
+
+        def search() -> None:
+            self.tracker.take(self._search(frame))
+
         if self._background is None:
-            if self.tracker.due():
-                self.tracker.take(self._search(frame))
-            return
+            if not self.tracker.due():
+                return _nothing
+            if later:
+                return search
+            search()
+            return _nothing
         if self._found is not None:
             epoch, found = self._found
             self._searching, self._found = False, None
             if epoch == self._epoch:
                 self.tracker.take(found)
         self._searching = self._searching or self.tracker.due()
+        return _nothing
 
     def _search(self, frame: Frame) -> list[Face]:
         with self.stages.measure("find"):
@@ -223,7 +243,8 @@ class FaceFilter:
     def _generate(self, job: _Job) -> None:
         """Runs the generator and keeps its changes."""
         start = perf_counter()
-        crops = np.stack([cut(job.frame, matrix, self.ager.size) for matrix in job.matrices])
+        cuts = [cut(job.frame, matrix, self.ager.size) for matrix in job.matrices]
+        crops = np.stack(cuts) if len(cuts) > 1 else cuts[0][None]
         preparing = perf_counter() - start
         for column, ages in enumerate(job.ages):
             with self.stages.measure("infer"):
@@ -237,27 +258,49 @@ class FaceFilter:
             preparing += perf_counter() - start
         self.stages.add("prepare", preparing)
 
-    def _fade(self, tracks: tuple[int, ...], time: float, alone: bool) -> None:
+    def _fade(self, there: tuple[int, ...], changes: dict[tuple[int, int], Any], job: _Job) -> None:
         """Faces that are there come in, once they have a change; the others go, and are forgotten when they are gone."""
         for track, look in list(self._looks.items()):
-            there = track in tracks and (0, track) in self._changes
-            look.shown(1.0 if there else 0.0, time, 0.0 if alone else self.fade_s)
-            if not look.shown.value and track not in tracks:
+            comes = track in there and (0, track) in changes
+            look.shown(1.0 if comes else 0.0, job.time, 0.0 if job.alone else self.fade_s)
+            if not look.shown.value and track not in there:
                 del self._looks[track]
-        for key in [key for key in list(self._changes) if key[1] not in self._looks]:
-            self._changes.pop(key, None)
+        for key in [key for key in list(changes) if key[1] not in self._looks]:
+            changes.pop(key, None)
 
-    def _by_gpu(self, frame: Frame, ages: Sequence[float], gain: float, time: float, alone: bool) -> Frame:
-        """The frame with the changes of the faces that are in it; one that is lost is gone at once, since nothing is carried."""
-        assert self.gpu is not None
-        tracks = [face.track for face in self.faces]
-        self._changes.clear()
-        self._looks = {track: self._looks[track] for track in tracks}
-        shown = [look.shown(1.0, time, 0.0 if alone else self.fade_s) * gain for look in self._looks.values()]
-        if not any(shown):
-            return frame
-        with self.stages.measure("infer"):
-            return self.gpu(frame, [look.matrix for look in self._looks.values()], ages, shown)
+    def _over_gpu(self, gpu: GpuFrames, job: _Job, there: tuple[int, ...], gain: float, meanwhile: Callable[[], None]) -> list[Frame]:
+        """The same in one pass over the GPU, where the changes are kept: it makes each frame's own, and shows them at once."""
+        new: dict[tuple[int, int], tuple[float, Floats | None]] = {}
+        for column, ages in enumerate(job.ages):
+            for track, seen, age in zip(job.tracks, job.seen, ages, strict=False):
+                kept, before = self._kept.get((column, track)) or (gpu.keep(), None)
+                now, weight = moment(seen, age, job.time, before if self.steady and not job.alone else None)
+                self._kept[column, track], new[column, track] = (kept, now), (age, weight)
+        self._fade(there, self._kept, job)
+        try:
+            with self.stages.measure("infer"):
+                frames = [
+                    gpu(job.frame, self._on_gpu(column, gain, new), _nothing if column else meanwhile) for column in range(len(job.ages))
+                ]
+        except Exception as error:  # pycuda's and the engines' own stand straight below Exception
+            self._kept.clear()  # nobody knows what is there by now
+            self.ager.count(error)
+            return [job.frame] * len(job.ages)
+        self.ager.note = ""
+        return frames
+
+    def _on_gpu(self, column: int, gain: float, new: dict[tuple[int, int], tuple[float, Floats | None]]) -> list[GpuFace]:
+        """The faces as they are shown now: with an age and a weight where they get a new change."""
+        from .cuda.rows import GpuFace
+
+        faces = []
+        for track, look in self._looks.items():
+            if (column, track) in self._kept:
+                kept, made = self._kept[column, track]
+                age, weight = new.get((column, track), (None, None))
+                share = remaining(made, look.seen) if made.time != self._time else None
+                faces.append(GpuFace(look.matrix, kept, age, look.shown.value * gain, weight, share))
+        return faces
 
     def _pasted(self, frame: Frame, column: int, gain: float) -> Frame:
         """The frame with the newest change of every face, where the face is now."""
@@ -270,9 +313,24 @@ class FaceFilter:
         return paste_patches(frame, *zip(*shown, strict=True)) if shown else frame
 
 
+def _nothing() -> None:
+    pass
+
+
 def spare_core() -> int:
     """Threads that leave one core to somebody else: what the generator should have while frames do not wait for it."""
     return max(1, cores() - 1)
+
+
+@contextmanager
+def opencv_sparing_a_core() -> Iterator[None]:
+    """Meanwhile OpenCV leaves one core to the decoder, or to the generator: its steps on a face are shorter than a thread's awakening."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(spare_core())
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def open_filter(
@@ -292,12 +350,18 @@ def open_filter(
     return filter_with(open_backend(generator_path(model), device, count), age, threads, detector)
 
 
-def filter_with(backend: Backend, age: float = 70.0, threads: int = 0, detector: str | Path | None = None) -> FaceFilter:
-    """The same around a backend that is open already."""
+def filter_with(
+    backend: Backend,
+    age: float = 70.0,
+    threads: int = 0,
+    detector: str | Path | None = None,
+    says: Callable[[str], None] = lambda line: None,
+) -> FaceFilter:
+    """The same around a backend that is open already; ``says`` hears why frames do not stay on its GPU, where they do not."""
     from .cuda.frames import gpu_frames
     from .faces.track import FaceTracker
 
-    gpu = gpu_frames(backend)
+    gpu = gpu_frames(backend, says)
     if detector is not None:
         from .faces.find import YuNetFinder
 

@@ -7,12 +7,12 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from itertools import islice
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
-from .filter import FaceFilter
+from .filter import FaceFilter, opencv_sparing_a_core
 from .sheet import View
 from .sinks import Sink
 from .sources import Shot, Source
@@ -175,7 +175,7 @@ def play(
     shots = newest(clock.watch(source)) if source.live else ahead(islice(source, max_frames))
     views = _views(shots, face_filter, view, source.still)
     count = 0
-    with face_filter.carrying() if source.live else nullcontext(), closing(newest(views) if source.live else views) as shown:
+    with face_filter.carrying() if source.live else opencv_sparing_a_core(), closing(newest(views) if source.live else views) as shown:
         for shot, seconds in islice(shown, max_frames):
             start = perf_counter()
             sink.write(*shot)

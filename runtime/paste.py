@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -23,29 +23,38 @@ FEATHER = 1 / 16  # of the crop's side: the width over which the change fades to
 STRIP = 128  # rows that are warped and added at once: fewer rows cost calls, more leave the processor's cache
 ZERO = 128  # no change, where changes are bytes; stronger ones than fit in there take another way
 
+Planes = tuple[Floats, Floats, Floats, Floats]
 Box = tuple[int, int, int, int]  # left, top, right, bottom, the latter two just outside
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """One face's change, ready to be added wherever the face is: ``values`` float32 [S, S, 4] are blue, green and red in gray levels of the
-    frame, weighted already, and the weight 0..1 itself."""
+    """One face's change, ready to be added wherever the face is: ``planes``, each float32 [S, S], are blue, green and red in gray levels of
+    the frame, weighted already, and the weight 0..1 itself.  (All is done to one plane after the other: four leave the processor's cache.)
+    """
 
-    values: Floats
+    planes: Planes
     used: Box | None  # the part of the crop outside which the weight is 0; None where it is 0 everywhere
     strong: bool  # whether some pixel changes by more gray levels than a signed byte holds
+    merged: Floats | None = None  # [S, S, 4], where the planes are views of it
+
+    @cached_property
+    def values(self) -> Floats:
+        """The same [S, S, 4], as it is warped."""
+        return cv2.merge(self.planes) if self.merged is None else self.merged
 
     def faded(self, share: Floats) -> Patch:
         """Only so much of it as ``share`` float32 [h, w] in 0..1 says, which is enlarged to its size."""
-        shares = cv2.resize(cv2.merge([share] * 4), self.values.shape[1::-1])
-        return Patch(cv2.multiply(self.values, shares), self.used, self.strong)
+        values = cv2.multiply(self.values, cv2.resize(cv2.merge([share] * 4), self.planes[3].shape))
+        blue, green, red, weight = np.moveaxis(values, 2, 0)
+        return Patch((blue, green, red, weight), self.used, self.strong, values)
 
 
-def as_patch(values: Floats) -> Patch:
-    """Of values as Patch has them."""
-    left, top, width, height = cv2.boundingRect((cv2.extractChannel(values, 3) > 0).view(np.uint8))
+def as_patch(planes: Planes) -> Patch:
+    """Of planes as Patch has them."""
+    left, top, width, height = cv2.boundingRect((planes[3] > 0).view(np.uint8))
     used = (left, top, left + width, top + height) if width else None
-    return Patch(values, used, cv2.norm(values, cv2.NORM_INF) > ZERO - 1)
+    return Patch(planes, used, any(cv2.norm(plane, cv2.NORM_INF) > ZERO - 1 for plane in planes[:3]))
 
 
 @cache
@@ -65,9 +74,9 @@ def paste_weight(mask: Floats) -> Floats:
 def patch(delta: Floats, mask: Floats) -> Patch:
     """One face's delta [S, S, 3] RGB (2 is from black to white) and mask [S, S] as they are pasted."""
     weight = paste_weight(mask)
-    levels = weight * 127.5
-    # OpenCV's fourth channel is 1 where there was none
-    return as_patch(cv2.multiply(cv2.cvtColor(delta, cv2.COLOR_RGB2BGRA), cv2.merge([levels, levels, levels, weight])))
+    levels = weight * np.float32(127.5)
+    red, green, blue = (delta[..., color] * levels for color in range(3))
+    return as_patch((blue, green, red, weight))
 
 
 def paste(frame: Frame, change: Change, matrices: ArrayLike) -> Frame:
@@ -129,12 +138,13 @@ def _meet(a: Box, b: Box) -> bool:
 
 def _shrink(fine: Patch, matrix: NDArray[np.float64]) -> tuple[Patch, NDArray[np.float64]]:
     """A crop much finer than the frame is averaged down first: sampling it as it is would alias."""
-    ratio, side = int(math.hypot(matrix[0, 0], matrix[1, 0])), len(fine.values)
+    ratio, side = int(math.hypot(matrix[0, 0], matrix[1, 0])), len(fine.planes[3])
     if ratio < 2:
         return fine, matrix
     size = max(1, side // ratio)
-    smaller = cv2.resize(fine.values, (size, size), interpolation=cv2.INTER_AREA).reshape(size, size, 4)
-    return as_patch(smaller), resized(matrix, size / side)
+    smaller = (cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA).reshape(size, size) for plane in fine.planes)
+    blue, green, red, weight = smaller
+    return as_patch((blue, green, red, weight)), resized(matrix, size / side)
 
 
 def _region(placed: Patch, matrix: NDArray[np.float64], height: int, width: int) -> Box | None:

@@ -19,6 +19,8 @@ def face_at(x: float, y: float, track: int = 0) -> Face:
 class Script:
     """A tracker whose ``faces`` are in every frame; ``due``: whether it asks for the finder, whose faces it does not take."""
 
+    follows = True
+
     def __init__(self, *faces: Face, due: bool = False):
         self.faces, self.resets, self._due = list(faces), 0, due
 

@@ -44,13 +44,17 @@ def check_names(where: str, inputs: list[str], outputs: list[str]) -> None:
         )
 
 
+class WrongAnswer(ReagingError):
+    """A model that gives other shapes than it promises, or what is no number."""
+
+
 def warm_up(backend: Backend, where: str) -> None:
-    """One face through the network: a model whose shapes lie is refused here, not in the middle of a video."""
+    """One face through the network: a model whose shapes lie is refused here, by a WrongAnswer, not in the middle of a video."""
     height, width = backend.card.size
     aged, mask = backend.run(np.zeros((1, 3, height, width), np.float32), np.full(1, 50, np.float32))
     finite = np.isfinite(aged).all() and np.isfinite(mask).all()
     if aged.shape != (1, 3, height, width) or mask.shape != (1, 1, height, width) or not finite:
-        raise ReagingError(
+        raise WrongAnswer(
             f"{where} gives aged {list(aged.shape)} and mask {list(mask.shape)}",
             f"finite values in [1, 3, {height}, {width}] and [1, 1, {height}, {width}]",
             "export the model again with reaging-export --verify",

@@ -79,7 +79,7 @@ def read_plan(facts: EngineFacts, engine: Path) -> bytes:
     """The plan's bytes; ReagingError where they are not those that the sidecar describes."""
     plan = engine.read_bytes()
     if digest(plan) != facts.plan_sha256:
-        raise ReagingError(f"{engine} is damaged, or not the one that its description is of", "the plan as built", rebuild(engine))
+        raise ReagingError(f"{engine} is damaged, or not the one that its description is of", "the plan as built", rebuild(engine, facts))
     return plan
 
 
@@ -87,20 +87,22 @@ def check_source(facts: EngineFacts, engine: Path) -> None:
     """Raises ReagingError where the model beside the engine is another than the one it was built from."""
     model = engine.with_suffix(".onnx")
     if model.is_file() and digest(model.read_bytes()) != facts.onnx_sha256:
-        raise ReagingError(f"{engine} was built from another {model.name}", "engine and model of one export", rebuild(engine))
+        raise ReagingError(f"{engine} was built from another {model.name}", "engine and model of one export", rebuild(engine, facts))
 
 
 def check_place(facts: EngineFacts, engine: Path, version: str, gpu: Gpu) -> None:
     """Raises ReagingError where the engine is for another TensorRT or another GPU."""
     if version != facts.version:
-        raise ReagingError(f"{engine} is for {facts.flavor} {facts.version}", f"one for {version}", rebuild(engine))
+        raise ReagingError(f"{engine} is for {facts.flavor} {facts.version}", f"one for {version}", rebuild(engine, facts))
     if facts.flavor == "tensorrt-rtx":  # portable between cards of its targets
         fits = target(gpu) in facts.compute_capability.split(",")
     else:
         fits = (facts.gpu, facts.compute_capability) == (gpu.name, gpu.capability)
     if not fits:
         raise ReagingError(
-            f"{engine} is for {facts.gpu} ({facts.compute_capability})", f"one for {gpu.name} ({gpu.capability})", rebuild(engine, gpu)
+            f"{engine} is for {facts.gpu} ({facts.compute_capability})",
+            f"one for {gpu.name} ({gpu.capability})",
+            rebuild(engine, facts, gpu),
         )
 
 
@@ -109,10 +111,11 @@ def target(gpu: Gpu) -> str:
     return "SM" + gpu.capability.replace(".", "")
 
 
-def rebuild(engine: Path, gpu: Gpu | None = None) -> str:
-    """The one line that builds the engine again."""
+def rebuild(engine: Path, facts: EngineFacts | None = None, gpu: Gpu | None = None) -> str:
+    """The one line that builds the engine again, for as many faces as before where that is known."""
+    batch = "" if facts is None else " --batch {},{},{}".format(*facts.batch)
     targets = "" if gpu is None else f" (with TensorRT-RTX also --targets {target(gpu)})"
-    return f"build it: reaging-export '{engine.with_suffix('.onnx')}' --engine '{engine}'{targets}"
+    return f"build it: reaging-export '{engine.with_suffix('.onnx')}' --engine '{engine}'{batch}{targets}"
 
 
 def import_tensorrt(flavor: str | None = None) -> tuple[str, Any]:

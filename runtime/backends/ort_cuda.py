@@ -15,6 +15,8 @@ from ...card import ModelCard
 from .base import INPUTS, OUTPUTS, Floats
 from .ort import import_onnxruntime, open_generator, warm_up_session
 
+MOST = 8  # faces at once: for each number of them device memory is kept
+
 
 @dataclass(frozen=True)
 class _Bound:
@@ -28,11 +30,11 @@ class OnnxRuntimeCuda:
     """A generator in ONNX Runtime on the first GPU."""
 
     device = "cuda"
-    most = 8  # faces at once
     half = False  # pictures are float32 in device memory, whatever the network computes in
 
-    def __init__(self, path: str | Path, threads: int = 0):
-        """Raises ReagingError where the file is no generator or CUDA does not work; never the CPU instead."""
+    def __init__(self, path: str | Path, threads: int = 0, most: int = MOST):
+        """``most``: faces at once.  Raises ReagingError where the file is no generator or CUDA does not work; never the CPU instead."""
+        self.most = most
         self._session, self.card = open_generator(path, self.device, threads)
         self._ort, self._bound = import_onnxruntime(), dict[int, _Bound]()
         warm_up_session(self, path)

@@ -82,19 +82,19 @@ class TensorRT:
         self.engine_path, facts, trt = opened or _cached(path, says)
         self.card, (self._least, _, self.most) = facts.card, facts.batch
         with self.gpu.current():
-            self._load(trt, self.engine_path, read_plan(facts, self.engine_path))
+            self._load(trt, self.engine_path, facts)
         warm_up(self, str(self.engine_path))
 
     card: ModelCard
 
-    def _load(self, trt: Any, path: Path, plan: bytes) -> None:
-        log = log_of(trt)
+    def _load(self, trt: Any, path: Path, facts: EngineFacts) -> None:
+        plan, log = read_plan(facts, path), log_of(trt)
         log.lines.clear()
         self._runtime = trt.Runtime(log)
         self._engine: Any = self._runtime.deserialize_cuda_engine(plan) if self._runtime is not None else None
         if self._engine is None:
             said = " | ".join(list(log.lines)[-2:]) or "nothing in its log"
-            raise ReagingError(f"{path} cannot be loaded ({said})", "an engine for this GPU and TensorRT", rebuild(path))
+            raise ReagingError(f"{path} cannot be loaded ({said})", "an engine for this GPU and TensorRT", rebuild(path, facts))
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         inputs = [n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
         check_names(str(path), inputs, [n for n in names if n not in inputs])

@@ -1,5 +1,5 @@
 /* One pixel of the way from frame to network and back, in plain C: kernels.cu runs it on the GPU, a test runs the same file on the CPU
-   against faces/template.py and paste.py, whose arithmetic this is.  Pixel centers are at integers. */
+   against faces/template.py, steady.py and paste.py, whose arithmetic this is.  Pixel centers are at integers. */
 #ifndef REAGING_GEOMETRY_H
 #define REAGING_GEOMETRY_H
 
@@ -12,17 +12,32 @@
 #define REAGING_OUTSIDE 0.02f  /* as in paste.py */
 #define REAGING_INSIDE 0.10f
 #define REAGING_FEATHER 0.0625f
+#define REAGING_FINE 64 /* as in steady.py */
 #define REAGING_MOST_SAMPLES 8 /* along one side of a pixel, when shrinking */
 
-/* One face, as frames.py describes it in floats: where its crop lies, and how much of its change is added. */
+/* A face that gets a new change, as frames.py describes it in floats. */
 #define REAGING_TO_FRAME 0 /* 6: rows of the 2x3 matrix crop -> frame */
-#define REAGING_TO_CROP 6  /* 6: frame -> crop */
-#define REAGING_BOX 12     /* 4: left, top, right, bottom in the frame, the latter two just outside */
-#define REAGING_GAIN 16    /* 0 to 1 */
-#define REAGING_AGE 17     /* years */
-#define REAGING_HALVINGS 18 /* how often the frame is halved before it is sampled, so that a large face is averaged */
-#define REAGING_PHASE 19    /* 2: column and row of the frame where the first block of 2^halvings pixels a side begins */
-#define REAGING_FIELDS 21
+#define REAGING_AGE 6      /* years */
+#define REAGING_HALVINGS 7 /* how often the frame is halved before it is sampled, so that a large face is averaged */
+#define REAGING_PHASE 8    /* 2: column and row of the frame where the first block of 2^halvings pixels a side begins */
+#define REAGING_CUT_SLOT 10
+#define REAGING_WEIGHTS 11 /* FINE x FINE: the new change's weight against the one that was kept, 0 to 1 */
+#define REAGING_CUT_FIELDS (REAGING_WEIGHTS + REAGING_FINE * REAGING_FINE)
+
+/* A face whose change is shown. */
+#define REAGING_TO_CROP 0 /* 6: rows of the 2x3 matrix frame -> crop */
+#define REAGING_BOX 6     /* 4: left, top, right, bottom in the frame, the latter two just outside */
+#define REAGING_GAIN 10   /* 0 to 1: how much of the change is added */
+#define REAGING_SLOT 11
+#define REAGING_CARRIED 12 /* 1 where the shares count, else 0 */
+#define REAGING_SHARES 13  /* FINE x FINE: how much of the change, made of an earlier frame, is shown, 0 to 1 */
+#define REAGING_PASTE_FIELDS (REAGING_SHARES + REAGING_FINE * REAGING_FINE)
+
+/* What is kept of a face, in floats, one slot after the other: its change [size, size, 4] in gray levels of blue, green and red and the
+   weight 0 to 1; what of it is averaged over time [FINE, FINE, 3]; and how far that is from the newest one [FINE, FINE, 3]. */
+#define REAGING_AVERAGED(size) ((long)(size) * (size) * 4)
+#define REAGING_CALMING(size) (REAGING_AVERAGED(size) + REAGING_FINE * REAGING_FINE * 3)
+#define REAGING_KEPT(size) (REAGING_CALMING(size) + REAGING_FINE * REAGING_FINE * 3)
 
 REAGING_FUNCTION float reaging_clamp(float value, float low, float high) { return value < low ? low : value > high ? high : value; }
 
@@ -130,50 +145,102 @@ REAGING_FUNCTION float reaging_weight(const void *mask, long start, int size, in
   return inside * edge * edge * (3 - 2 * edge);
 }
 
-/* Adds to sum[4] the change of a face in gray levels (RGB) and its weight at a place of its crop, nothing outside of it. */
-REAGING_FUNCTION void reaging_change_at(const void *image, const void *aged, const void *mask, int face, int size, int half, float x, float y,
-                                        float *sum) {
+/* Channel c (0: red) of the newest change at crop pixel x, y, in gray levels, without its weight. */
+REAGING_FUNCTION float reaging_change(const void *image, const void *aged, int face, int size, int half, int x, int y, int c) {
+  long at = ((face * 3l + c) * size + y) * size + x;
+  return (reaging_load(aged, at, half) - reaging_load(image, at, half)) * 127.5f;
+}
+
+/* How much of the interval from a to b lies under pixel i. */
+REAGING_FUNCTION float reaging_under(int i, float a, float b) {
+  float low = (float)i > a ? (float)i : a, high = (float)(i + 1) < b ? (float)(i + 1) : b;
+  return high > low ? high - low : 0;
+}
+
+/* The newest change averaged under place x, y of the coarse grid, and that averaged with the one before, into the face's slot: what worn of
+   steady.py does first.  row: of the face, to be cut; image, aged and mask hold it as number ``face``. */
+REAGING_FUNCTION void reaging_average_pixel(const void *image, const void *aged, const void *mask, const float *row, int face, int size,
+                                            int half, float *slot, int x, int y) {
+  float step = (float)size / REAGING_FINE, left = (float)x * step, top = (float)y * step, right = left + step, bottom = top + step;
+  float sum[3] = {0, 0, 0}, weight = row[REAGING_WEIGHTS + y * REAGING_FINE + x];
+  for (int v = (int)top; v < size && (float)v < bottom; ++v) {
+    for (int u = (int)left; u < size && (float)u < right; ++u) {
+      float share = reaging_under(u, left, right) * reaging_under(v, top, bottom);
+      share *= reaging_weight(mask, (long)face * size * size, size, half, u, v);
+      if (share <= 0) continue;
+      for (int c = 0; c < 3; ++c) sum[c] += share * reaging_change(image, aged, face, size, half, u, v, 2 - c);
+    }
+  }
+  for (int c = 0; c < 3; ++c) {
+    long at = (long)(y * REAGING_FINE + x) * 3 + c;
+    float *averaged = slot + REAGING_AVERAGED(size) + at, newest = sum[c] / (step * step);
+    float mixed = weight >= 1 ? newest : *averaged + weight * (newest - *averaged); /* at first there is nothing to read */
+    *averaged = mixed;
+    slot[REAGING_CALMING(size) + at] = mixed - newest;
+  }
+}
+
+/* Bilinear sample of channel c of a coarse grid, [FINE, FINE, channels], at crop pixel x, y; its border goes on outside. */
+REAGING_FUNCTION float reaging_coarse_at(const float *grid, int channels, int size, int x, int y, int c) {
+  float step = (float)REAGING_FINE / (float)size, most = REAGING_FINE - 1, sum = 0;
+  float u = reaging_clamp(((float)x + 0.5f) * step - 0.5f, 0, most), v = reaging_clamp(((float)y + 0.5f) * step - 0.5f, 0, most);
+  int u0 = (int)u, v0 = (int)v;
+  for (int i = 0; i < 4; ++i) {
+    int column = u0 + (i & 1) < REAGING_FINE ? u0 + (i & 1) : u0, row = v0 + (i >> 1) < REAGING_FINE ? v0 + (i >> 1) : v0;
+    float share = (i & 1 ? u - (float)u0 : 1 - (u - (float)u0)) * (i >> 1 ? v - (float)v0 : 1 - (v - (float)v0));
+    sum += share * grid[(row * REAGING_FINE + column) * channels + c];
+  }
+  return sum;
+}
+
+/* Pixel x, y of the change as it is worn, into the face's slot, once the coarse grid is averaged: outside the newest mask it is 0. */
+REAGING_FUNCTION void reaging_wear_pixel(const void *image, const void *aged, const void *mask, int face, int size, int half, float *slot,
+                                         int x, int y) {
+  float *worn = slot + ((long)y * size + x) * 4, weight = reaging_weight(mask, (long)face * size * size, size, half, x, y);
+  for (int c = 0; c < 3; ++c) {
+    float calmer = reaging_coarse_at(slot + REAGING_CALMING(size), 3, size, x, y, c);
+    worn[c] = weight > 0 ? weight * (reaging_change(image, aged, face, size, half, x, y, 2 - c) + calmer) : 0;
+  }
+  worn[3] = weight;
+}
+
+/* Adds to sum[4] a kept change and its weight at a place of its crop, nothing outside of it. */
+REAGING_FUNCTION void reaging_kept_at(const float *slot, const float *row, int size, float x, float y, float *sum) {
   int x0 = reaging_floor(x), y0 = reaging_floor(y);
-  long plane = (long)size * size;
   for (int i = 0; i < 4; ++i) {
     int at_x = x0 + (i & 1), at_y = y0 + (i >> 1);
     if (at_x < 0 || at_y < 0 || at_x >= size || at_y >= size) continue;
     float fx = x - (float)x0, fy = y - (float)y0;
-    float share = (i & 1 ? fx : 1 - fx) * (i >> 1 ? fy : 1 - fy) * reaging_weight(mask, face * plane, size, half, at_x, at_y);
-    sum[3] += share;
-    for (int c = 0; c < 3; ++c) {
-      long at = (face * 3l + c) * plane + (long)at_y * size + at_x;
-      sum[c] += share * (reaging_load(aged, at, half) - reaging_load(image, at, half)) * 127.5f;
-    }
+    float share = (i & 1 ? fx : 1 - fx) * (i >> 1 ? fy : 1 - fy);
+    if (row[REAGING_CARRIED] > 0) share *= reaging_coarse_at(row + REAGING_SHARES, 1, size, at_x, at_y, 0);
+    for (int c = 0; c < 4; ++c) sum[c] += share * slot[((long)at_y * size + at_x) * 4 + c];
   }
 }
 
-/* Adds the changes of all faces to pixel x, y of the frame, uint8 [height, width, 3] BGR; faces float [count, REAGING_FIELDS].  Where faces
-   overlap the earlier one keeps its full change and the later gets the rest of the weight.  taken [height, width]: the weight that faces of
-   earlier batches have used up, or null where there is one batch only. */
-REAGING_FUNCTION void reaging_paste_pixel(unsigned char *frame, int width, const float *faces, int count, const void *image,
-                                          const void *aged, const void *mask, int size, int half, float *taken, int x, int y) {
+/* Adds the changes of all faces to pixel x, y of the frame, uint8 [height, width, 3] BGR; faces float [count, REAGING_PASTE_FIELDS].  Where
+   faces overlap the earlier one keeps its full change and the later gets the rest of the weight. */
+REAGING_FUNCTION void reaging_paste_pixel(unsigned char *frame, int width, const float *faces, int count, const float *kept, int size, int x,
+                                          int y) {
   long at = (long)y * width + x;
-  float used = taken ? taken[at] : 0;
+  float used = 0;
   for (int face = 0; face < count; ++face) {
-    const float *to_crop = faces + face * REAGING_FIELDS + REAGING_TO_CROP, *box = faces + face * REAGING_FIELDS + REAGING_BOX;
+    const float *row = faces + (long)face * REAGING_PASTE_FIELDS, *to_crop = row + REAGING_TO_CROP, *box = row + REAGING_BOX;
     if ((float)x < box[0] || (float)y < box[1] || (float)x >= box[2] || (float)y >= box[3]) continue;
+    const float *slot = kept + (long)row[REAGING_SLOT] * REAGING_KEPT(size);
     int n = reaging_samples(to_crop[0], to_crop[3]);
     float sum[4] = {0, 0, 0, 0};
     for (int i = 0; i < n * n; ++i) {
       float u = (float)x + ((float)(i % n) + 0.5f) / (float)n - 0.5f, v = (float)y + ((float)(i / n) + 0.5f) / (float)n - 0.5f;
-      reaging_change_at(image, aged, mask, face, size, half, to_crop[0] * u + to_crop[1] * v + to_crop[2],
-                        to_crop[3] * u + to_crop[4] * v + to_crop[5], sum);
+      reaging_kept_at(slot, row, size, to_crop[0] * u + to_crop[1] * v + to_crop[2], to_crop[3] * u + to_crop[4] * v + to_crop[5], sum);
     }
     if (sum[3] <= 0) continue; /* outside the mask no pixel is written */
-    float share = (1 - used) * faces[face * REAGING_FIELDS + REAGING_GAIN] / (float)(n * n);
+    float share = (1 - used) * row[REAGING_GAIN] / (float)(n * n);
     used += share * sum[3];
     for (int c = 0; c < 3; ++c) {
-      float value = (float)frame[at * 3 + c] + share * sum[2 - c];
+      float value = (float)frame[at * 3 + c] + share * sum[c];
       frame[at * 3 + c] = (unsigned char)(reaging_clamp(value, 0, 255) + 0.5f);
     }
   }
-  if (taken) taken[at] = used;
 }
 
 #endif

@@ -12,13 +12,13 @@ from ...errors import ReagingError
 from ..backends.modelfile import refuse_external
 from .face import Face, Picture, Points
 from .session import open_face_model
-from .template import face_boxes
+from .template import face_box, face_boxes
 
 LONG_SIDE = 320  # pixels of the longer side that the finder sees
 MULTIPLE = 32  # the network's sides are multiples of this
 STRIDES = (8, 16, 32)  # of the network's three levels
 UNITS = (14.0, 40.0, 110.0)  # pixels of one unit of a landmark offset at each level: about the half side of the faces it looks for
-GRAY = (128, 128, 128)
+GRAY = 128 / 127.5 - 1  # what fills the frame up
 YUNET_LONG_SIDE = 640
 # of two candidates' boxes: the overlap from which they show the same face and agree on it, only show the same face, and the share of
 # the smaller inside the larger from which it is a part of that face
@@ -38,10 +38,7 @@ class FaceFinder:
     def __call__(self, frame: Picture) -> list[Face]:
         """Faces of a frame [H, W, 3] BGR; landmarks and boxes in its pixels."""
         small, scale = reduced(frame, LONG_SIDE)
-        height, width = small.shape[:2]
-        padded = cv2.copyMakeBorder(small, 0, -height % MULTIPLE, 0, -width % MULTIPLE, cv2.BORDER_CONSTANT, value=GRAY)
-        picture = cv2.dnn.blobFromImage(padded, 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True)
-        levels = self.session.run(None, {self.input: picture})
+        levels = self.session.run(None, {self.input: network_input(small)})
         return [_enlarged(face, scale) for face in decode([level[0] for level in levels], self.threshold)]
 
 
@@ -83,15 +80,28 @@ def reduced(frame: Picture, long_side: int) -> tuple[Picture, Points]:
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.array([width / size[0], height / size[1]], np.float32)
 
 
+def network_input(small: Picture) -> Points:
+    """[h, w, 3] BGR -> float32 [1, 3, H, W] RGB, -1 to 1, filled up with gray to multiples of 32."""
+    height, width = small.shape[:2]
+    filled = np.full((1, 3, height + -height % MULTIPLE, width + -width % MULTIPLE), GRAY, np.float32)
+    for plane, color in zip(filled[0, ::-1], cv2.split(small), strict=True):
+        cv2.addWeighted(color, 1 / 127.5, color, 0, -1, plane[:height, :width], cv2.CV_32F)
+    return filled
+
+
 def decode(levels: list[NDArray[np.float32]], threshold: float) -> list[Face]:
     """The finder's three maps [11, h, w] of one frame -> faces in the pixels of its input, best first, overlaps removed."""
     scores, points = [], []
     limit = np.log(threshold / (1 - threshold))
     for level, stride, unit in zip(levels, STRIDES, UNITS, strict=True):
         rows, columns = np.nonzero(level[0] > limit)
+        if not len(rows):
+            continue
         cells = (np.stack([columns, rows], axis=1) + 0.5) * stride - 0.5
         points.append(level[1:, rows, columns].T.reshape(-1, 5, 2) * unit + cells[:, None])
         scores.append(level[0, rows, columns])
+    if not scores:
+        return []
     logits, landmarks = np.concatenate(scores), np.concatenate(points).astype(np.float32)
     order = np.argsort(-logits)[:CANDIDATES]
     return _without_doubles(landmarks[order], 1 / (1 + np.exp(-logits[order])))
@@ -106,8 +116,12 @@ def _without_doubles(landmarks: Points, scores: Points) -> list[Face]:
         best = int(np.argmax(left))
         union, part = _shares(boxes[best], boxes)
         agreeing = left & (union > AGREE)
-        mean = np.average(landmarks[agreeing], axis=0, weights=scores[agreeing]).astype(np.float32)
-        found.append(Face(face_boxes(mean[None])[0], mean, float(scores[best])))
+        weights = scores[agreeing]
+        mean = (np.tensordot(weights, landmarks[agreeing], axes=1) / weights.sum()).astype(np.float32)
+        try:
+            found.append(Face(face_box(mean), mean, float(scores[best])))
+        except ValueError:  # they agree on the place but not on which way is up
+            found.append(Face(boxes[best], landmarks[best], float(scores[best])))
         left &= (union < DOUBLE) & (part < NESTED)
     return found
 
@@ -120,8 +134,8 @@ def overlap(first: Points, second: Points) -> float:
 def _shares(box: Points, others: Points) -> tuple[Points, Points]:
     """Of a box [4] and others [K, 4]: intersection over union [K], and the part of the smaller of the two that lies in the other [K]."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    area, areas = np.prod(box[2:]), np.prod(others[:, 2:], axis=1)
+    width, height = np.maximum(high - low, 0).T
+    shared, area, areas = width * height, box[2] * box[3], others[:, 2] * others[:, 3]
     return shared / np.maximum(area + areas - shared, 1e-9), shared / np.maximum(np.minimum(area, areas), 1e-9)
 
 

@@ -42,6 +42,7 @@ class FaceTracker:
 
     def __init__(self, finder: Finder, aligner: Aligner | None = None, every: int = 5, smooth: bool = True):
         self.finder, self.aligner, self.smooth = finder, aligner, smooth
+        self.follows = aligner is not None  # known faces, without the finder
         self.every = every if aligner is not None else 1
         self.reset()
 
@@ -74,7 +75,7 @@ class FaceTracker:
         """All faces of the frame at a time in seconds, each with its landmarks and the number of its track, oldest track first."""
         if self.aligner is not None:
             self._align(frame, self.aligner)
-        named = self._identities(frame, [track.face for track in self._tracks], time_s, renew=self._since == 0)
+        named = self._identities(frame, [track.face for track in self._tracks], time_s, renew=self._since == self.every // 2)
         self._since += 1
         faces = []
         for track, face in zip(self._tracks, named, strict=True):

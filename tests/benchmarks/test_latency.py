@@ -73,6 +73,19 @@ def test_rates_follow_from_work_and_time(tmp_path: Path) -> None:
     assert case["ceiling_share_cpu"] == pytest.approx(by_cpu / ceiling["fp32_gflops_cpu"], rel=0.01)
 
 
+def test_bundled_generators_go_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def noted(paths: list[Path], *_: object) -> None:
+        opened.extend(path.name for path in paths)
+        raise ReagingError("that is all", "", "")
+
+    monkeypatch.setattr("reaging.benchmarks.latency.make_cases", noted)
+    for asked in (["mobile-int8", "mobile"], []):
+        CliRunner().invoke(main, ["latency", *asked])
+    assert opened == ["mobile-256-int8.onnx", "mobile-256.onnx", "mobile-256.onnx"]
+
+
 def test_eight_bit_products_are_held_against_the_eight_bit_ceiling() -> None:
     assert least_seconds(GraphCost(0, 10**9, 0, 0), 100, 400) == pytest.approx(0.02)
     assert least_seconds(GraphCost(0, 10**9, 10**9, 0), 100, 400) == pytest.approx(0.005)

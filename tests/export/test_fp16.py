@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ SMALLER = {
     "pix2pix-3": {"size": 32},
     "tiny": {},
 }
+FULL_SIZE = os.environ.get("FP16_PRESETS", "mobile-256,desktop-256,pix2pix-3").split(",")  # ragan-256 takes half a minute
 NORMS = ("InstanceNormalization", "GroupNormalization", "LayerNormalization")
 FITS = ModelCard("generator", "loud", (32, 32))
 
@@ -61,13 +63,27 @@ def test_every_preset_passes_with_its_norms_in_float32(name: str, make_lively: C
         assert "InstanceNormalization" in {node.op_type for node in model.graph.node}
 
 
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_presets_pass_at_their_full_size(name: str, make_lively: Callable[[Preset], nn.Module], tmp_path: Path) -> None:
+    preset, ages = PRESETS[name], np.float32([5, 90])
+    inputs = TestInputs(face(preset.size).repeat(len(ages), 0), ages, "a portrait")
+    result = export_fp16(
+        make_lively(preset), ModelCard("generator", name, (preset.size, preset.size)), tmp_path / "half.onnx", inputs=inputs
+    )
+    assert FP16_PSNR <= result.psnr < 110 and result.finite
+
+
+def face(size: int) -> np.ndarray:
+    """A portrait as networks take it."""
+    return as_image(square_crops([Picture("portrait", np.ascontiguousarray(portrait()[:256, 22:278, ::-1]))], size))
+
+
 def test_the_bundled_pair_agrees_at_all_ages_with_norms_in_float32() -> None:
     """As float16 rounds it between any two nodes, which a processor alone would not do."""
     half = onnx.load(generator_path("mobile-fp16"))
     assert_pinned(onnx.shape_inference.infer_shapes(half).graph)
     ages = np.arange(0, 101, 20, dtype=np.float32)
-    face = as_image(square_crops([Picture("portrait", np.ascontiguousarray(portrait()[:256, 22:278, ::-1]))], 256))
-    inputs = TestInputs(face.repeat(len(ages), 0), ages, "a portrait")
+    inputs = TestInputs(face(256).repeat(len(ages), 0), ages, "a portrait")
     result = compare(onnx_runner(generator_path("mobile"), 1), onnx_runner(rounded(half).SerializeToString(), 1), inputs)
     assert result.finite and FP16_PSNR <= result.psnr < 110
     assert abs(result.differences[1].largest_shift) < 1e-3

@@ -9,20 +9,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from gpu_fakes import LAUNCHES, compiled
+from gpu_fakes import CUBIN, LAUNCHES, compiled
 
 from reaging.errors import ReagingError
 from reaging.runtime.ager import Change
 from reaging.runtime.cuda import compile as compiling
 from reaging.runtime.cuda.compile import kernels_for, read_kernels, write_kernels
 from reaging.runtime.cuda.driver import Gpu
-from reaging.runtime.cuda.frames import FIELDS, place
+from reaging.runtime.cuda.rows import CUT_FIELDS, PASTE_FIELDS, GpuFace, Kept, cut_row, paste_row
 from reaging.runtime.faces.template import cut
-from reaging.runtime.paste import paste
+from reaging.runtime.paste import paste, paste_patches, patch
+from reaging.runtime.steady import FINE, moment, worn
 
 SIZE = 64
 KINDS = {0: np.float32, 1: np.float16}
-KERNELS = (b"faces_to_input", b"changes_to_frame")
+KERNELS = CUBIN.split()[1:]
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,50 @@ def matrix(scale: float, turn: float, x: float, y: float) -> np.ndarray:
     return np.hstack([linear, ((SIZE - 1) / 2 - linear @ [x, y])[:, None]]).astype(np.float32)
 
 
-def placed(matrices: list[np.ndarray], frame: np.ndarray, gain: float = 1.0) -> np.ndarray:
-    rows = [place(m, 30.0 + i, gain, frame, SIZE) for i, m in enumerate(matrices)]
-    assert all(row is not None and len(row) == FIELDS for row in rows)
+def to_cut(matrices: list[np.ndarray], frame: np.ndarray, size: int = SIZE, weights: list[np.ndarray | None] | None = None) -> np.ndarray:
+    slots = kept_slots(len(matrices))
+    faces = zip(matrices, slots, weights or [None] * len(matrices), strict=True)
+    rows = [cut_row(GpuFace(m, kept, 30.0 + kept.slot, weight=weight), frame, size) for m, kept, weight in faces]
+    assert all(len(row) == CUT_FIELDS for row in rows)
+    return np.stack(rows)
+
+
+def to_paste(matrices: list[np.ndarray], frame: np.ndarray, shares: list[np.ndarray | None] | None = None) -> np.ndarray:
+    slots = kept_slots(len(matrices))
+    faces = zip(matrices, slots, shares or [None] * len(matrices), strict=True)
+    rows = [paste_row(GpuFace(m, kept, share=share), frame, SIZE) for m, kept, share in faces]
+    assert all(row is not None and len(row) == PASTE_FIELDS for row in rows)
     return np.stack(rows)  # type: ignore[arg-type]
+
+
+def kept_slots(count: int) -> list[Kept]:
+    """0, 1, 2 and so on."""
+    free = list(range(count))[::-1]
+    return [Kept(free) for _ in range(count)]
+
+
+def kept_memory(count: int, size: int = SIZE) -> np.ndarray:
+    """As geometry.h has it, with nothing in it yet."""
+    return np.full((count, size * size * 4 + 2 * 3 * FINE * FINE), np.nan, np.float32)
+
+
+def keep(host: ctypes.CDLL, change: list[np.ndarray], faces: np.ndarray, kept: np.ndarray, size: int = SIZE, half: int = 0) -> None:
+    """What follows the network: image, aged and mask [N, C, S, S] averaged with what is kept, and kept."""
+    arguments = [*map(pointer, change), half, pointer(faces), size, pointer(kept)]
+    launch(host.launch_changes_to_average, FINE, FINE, len(faces), *arguments)
+    launch(host.launch_changes_to_worn, size, size, len(faces), *arguments)
+
+
+def show(host: ctypes.CDLL, frame: np.ndarray, faces: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    shown = frame.copy()
+    height, width = frame.shape[:2]
+    launch(host.launch_worn_to_frame, width, height, 1, pointer(shown), height, width, pointer(faces), len(faces), pointer(kept), SIZE)
+    return shown
 
 
 def inputs(host: ctypes.CDLL, frame: np.ndarray, matrices: list[np.ndarray], half: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The network's inputs in gray levels, and the ages."""
-    faces, image = placed(matrices, frame), np.empty((len(matrices), 3, SIZE, SIZE), KINDS[half])
+    faces, image = to_cut(matrices, frame), np.empty((len(matrices), 3, SIZE, SIZE), KINDS[half])
     age = np.empty(len(matrices), np.float32)
     launch(
         host.launch_faces_to_input, SIZE, SIZE, len(faces), pointer(frame), *frame.shape[:2], pointer(faces), SIZE, pointer(image), half,
@@ -105,11 +141,9 @@ def smooth_change(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_changes_land_in_the_frame_as_pasted(host: ctypes.CDLL, photo: np.ndarray, scale: float, half: int) -> None:
     matrices = [matrix(scale, 0.4, 222.4, 110.7), matrix(scale, -0.1, 250.2, 140.1)]
     image, aged, mask = (np.stack(v).astype(KINDS[half]) for v in zip(smooth_change(1), smooth_change(2), strict=True))
-    frame, faces = photo.copy(), placed(matrices, photo)
-    launch(
-        host.launch_changes_to_frame, photo.shape[1], photo.shape[0], 1, pointer(frame), *frame.shape[:2], pointer(faces), 2,
-        pointer(image), pointer(aged), pointer(mask), SIZE, half, None,
-    )  # fmt: skip
+    kept = kept_memory(2)
+    keep(host, [image, aged, mask], to_cut(matrices, photo), kept, half=half)
+    frame = show(host, photo, to_paste(matrices, photo), kept)
     delta, masks = (aged.astype(np.float32) - image).transpose(0, 2, 3, 1), mask[:, 0].astype(np.float32)
     expected = paste(photo, Change(np.ascontiguousarray(delta), masks), np.stack(matrices))
     assert np.abs(expected.astype(int) - photo).max() > 20
@@ -117,6 +151,57 @@ def test_changes_land_in_the_frame_as_pasted(host: ctypes.CDLL, photo: np.ndarra
     untouched = (expected == photo).all(-1)
     assert np.abs(frame.astype(int) - photo)[untouched].max() <= 1
     assert np.array_equal(frame[300:], photo[300:])
+
+
+def moving(size: int, count: int) -> list[tuple[np.ndarray, list[np.ndarray], float]]:
+    """Crops in which something moves, what the network makes of each, and the ages."""
+    random = np.random.default_rng(size)
+    at = np.hypot(*np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2))
+    steps = []
+    for i in range(count):
+        crop = np.full((FINE, FINE, 3), 120, np.uint8)
+        crop[20:30, 10 + 6 * i : 30 + 6 * i] = 140  # 20 gray levels: more than noise, and not so much that all is new there
+        image, aged = (cv2.GaussianBlur(random.uniform(-1, 1, (size, size, 3)).astype(np.float32), (0, 0), 1 + size / 64) for _ in "ab")
+        mask = np.clip(1.1 + 0.1 * (i % 2) - at, 0, 1).astype(np.float32)
+        steps.append(
+            (crop, [np.ascontiguousarray(v.transpose(2, 0, 1)[None]) for v in (image, aged * 2)] + [mask[None, None]], 60 + 0.5 * i)
+        )
+    return steps
+
+
+@pytest.mark.parametrize(("size", "half"), [(256, 0), (256, 1), (96, 0), (64, 0), (48, 0)])  # 48 and 96: a coarse place is no whole pixels
+def test_changes_are_calmed_as_on_the_cpu(host: ctypes.CDLL, size: int, half: int) -> None:
+    frame, forward = np.zeros((size, size, 3), np.uint8), np.float32([[1, 0, 0], [0, 1, 0]])
+    kept, before = kept_memory(1, size), None
+    for i, (crop, change, age) in enumerate(moving(size, 4)):
+        image, aged, mask = (v.astype(KINDS[half]) for v in change)
+        delta = (aged.astype(np.float32) - image)[0].transpose(1, 2, 0)
+        newest = patch(delta, mask[0, 0].astype(np.float32))
+        weight = moment(crop, age, i / 30, before and before.moment)[1]
+        before = worn(newest, crop, age, i / 30, before)
+        keep(host, [image, aged, mask], to_cut([forward], frame, size, [weight]), kept, size, half)
+        got = kept[0, : size * size * 4].reshape(size, size, 4)
+        assert np.abs(got - before.patch.values).max() < 0.01  # gray levels, of changes of this many:
+        assert np.abs(before.patch.values).max() > 20
+        if i:
+            assert weight is not None and 0.1 < weight.min() < 0.5 < weight.max()
+            assert np.abs(newest.values - before.patch.values).max() > 2  # calming does something
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.7, 1.6])
+def test_a_kept_change_is_shown_by_its_share_as_on_the_cpu(host: ctypes.CDLL, photo: np.ndarray, scale: float) -> None:
+    matrices = [matrix(scale, 0.4, 222.4, 110.7), matrix(scale, -0.1, 250.2, 140.1)]
+    image, aged, mask = (np.stack(v) for v in zip(smooth_change(1), smooth_change(2), strict=True))
+    kept = kept_memory(2)
+    keep(host, [image, aged, mask], to_cut(matrices, photo), kept)
+    patches = [patch(np.ascontiguousarray((a - i).transpose(1, 2, 0)), m[0]) for i, a, m in zip(image, aged, mask, strict=True)]
+    ramp = np.clip(np.linspace(-0.5, 1.5, FINE, dtype=np.float32), 0, 1)
+    share = np.ascontiguousarray(np.broadcast_to(ramp, (FINE, FINE)))
+    got = show(host, photo, to_paste(matrices, photo, [share, None]), kept)
+    expected = paste_patches(photo, [patches[0].faded(share), patches[1]], matrices, [1.0, 1.0])
+    whole = paste_patches(photo, patches, matrices, [1.0, 1.0])
+    assert np.abs(got.astype(int) - expected).max() <= 1
+    assert np.abs(whole.astype(int) - expected).max() > 10
 
 
 def test_half_precision_is_numpys(host: ctypes.CDLL) -> None:

@@ -15,7 +15,7 @@ from reaging.runtime.backends import open_backend
 from reaging.runtime.faces.face import Face
 from reaging.runtime.faces.find import YuNetFinder
 from reaging.runtime.faces.track import FaceTracker
-from reaging.runtime.filter import FaceFilter
+from reaging.runtime.filter import FaceFilter, spare_core
 from reaging.runtime.live import _Clock, ahead, newest, play
 from reaging.runtime.sheet import ages_view, compare_view, sheet
 from reaging.runtime.sinks.base import Null
@@ -147,6 +147,21 @@ def test_a_camera_that_counts_anew_is_not_taken_for_a_delay() -> None:
     frame = np.zeros((1, 1, 3), np.uint8)
     shots = [Shot(frame, stamp, "") for stamp in (100.0, 100.01, 0.0, 0.01)]
     assert [clock.age(shot) < 1 for shot in clock.watch(shots)] == [True] * 4
+
+
+def test_of_a_clip_too_opencv_leaves_a_core_to_who_decodes_and_then_has_it_back(ager: Ager) -> None:
+    threads, before = [], cv2.getNumThreads()
+
+    def view(frame: np.ndarray, time: float) -> np.ndarray:
+        threads.append(cv2.getNumThreads())
+        return frame
+
+    try:
+        cv2.setNumThreads(spare_core() + 1)
+        assert play(Ticking(3, 0.001, False), FaceFilter(ager, Script()), view, Keep()) == 3
+        assert threads == [spare_core()] * 3 and cv2.getNumThreads() == spare_core() + 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_frames_can_be_limited_and_stopped(ager: Ager) -> None:

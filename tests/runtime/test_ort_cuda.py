@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
-from gpu_fakes import fake_gpu
+from backend_check import check_backend
+from gpu_fakes import CUBIN, fake_gpu
 
 from reaging.errors import ReagingError
 from reaging.runtime.ager import Ager
@@ -17,6 +18,7 @@ from reaging.runtime.backends import open_backend
 from reaging.runtime.backends.ort_cuda import OnnxRuntimeCuda
 from reaging.runtime.cuda import compile as compiling
 from reaging.runtime.cuda.frames import GpuFrames
+from reaging.runtime.cuda.rows import GpuFace
 from reaging.runtime.faces.template import cut, frame_to_crop
 from reaging.runtime.paste import paste_patches, patch
 
@@ -68,17 +70,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def test_computes_what_every_backend_computes(cuda: list[tuple[int, ...]], tinting: Path) -> None:
     backend = open_backend(tinting, "cuda", 1)
     assert isinstance(backend, OnnxRuntimeCuda) and backend.device == "cuda"
-    rng = np.random.default_rng(0)
-    for count in (1, 3, 19, 3):  # 19 are three batches
-        image = rng.uniform(-1, 1, (count, 3, 64, 64)).astype(np.float32)
-        age = rng.uniform(0, 100, count).astype(np.float32)
-        aged, mask = backend.run(image, age)
-        assert aged.shape == image.shape and mask.shape == (count, 1, 64, 64) and aged.dtype == mask.dtype == np.float32
-        tint = np.float32([0.8, 0.1, -0.8])[None, :, None, None] * ((age - 50) / 100)[:, None, None, None]
-        assert np.abs(aged - (image + mask * tint)).max() < 1e-5
-        kept = aged.copy()
-        backend.run(-image, age)
-        assert np.array_equal(aged, kept)  # not overwritten by the next run
+    check_backend(backend, (1, 3, 19, 3))  # 19 are three batches
     assert len(cuda) == 4 * 3  # four tensors each for 1, 3 and 8 faces, made once
     assert all(backend.addresses(3)[name] == backend.addresses(3)[name] for name in ("image", "age", "aged", "mask"))
 
@@ -103,7 +95,7 @@ def test_an_error_of_the_engine_while_opening_is_one_line(
 def test_frames_through_its_device_memory(
     cuda: list[tuple[int, ...]], tinting: Path, astronaut: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(compiling, "compile_kernels", lambda arch: b"\x7fELF faces_to_input changes_to_frame")
+    monkeypatch.setattr(compiling, "compile_kernels", lambda arch: CUBIN)
     frame = np.ascontiguousarray(cv2.GaussianBlur(cv2.imread(str(astronaut)), (0, 0), 2.5)[:300])
     face = np.float32([[204, 104], [242, 102], [224, 126], [210, 146], [240, 145]])
     matrices = [frame_to_crop(face, 64), frame_to_crop(face * 1.2 + 30, 64)]
@@ -112,8 +104,8 @@ def test_frames_through_its_device_memory(
         frames = GpuFrames(backend)
         driver._device = lambda address, size: address  # the tensors are ONNX Runtime's own
         before, runs = len(driver.log), Session.made[-1].runs
-        got = frames(frame, matrices, [90.0, 10.0], [1.0, 0.5])
-        assert driver.log[before:][-5:] == ["htod", "htod", "faces_to_input", "changes_to_frame", "dtoh"]
+        got = frames(frame, [GpuFace(m, frames.keep(), age, gain) for m, age, gain in zip(matrices, [90.0, 10.0], [1.0, 0.5], strict=True)])
+        assert [c for c in driver.log[before:] if "to_" in c] == CUBIN.decode(errors="replace").split()[1:]
         assert Session.made[-1].runs == runs + 1
     ager = Ager(open_backend(tinting, "cuda", 1))
     change = ager(np.stack([cut(frame, m, 64) for m in matrices]), [90.0, 10.0])

@@ -11,7 +11,7 @@ import pytest
 from conftest import shared_file
 
 from reaging.errors import ReagingError
-from reaging.runtime.faces.find import FaceFinder, YuNetFinder, overlap
+from reaging.runtime.faces.find import FaceFinder, YuNetFinder, _without_doubles, network_input, overlap
 from reaging.runtime.faces.landmarks import FaceAligner
 from reaging.runtime.faces.template import face_box
 from reaging.runtime.faces.track import FaceTracker
@@ -64,6 +64,23 @@ def test_a_face_is_found_and_aligned_in_frames_of_any_shape(
     (aligned,) = aligner(frame, aligner(frame, [face]))
     eyes = np.hypot(*(truth[1] - truth[0]))
     assert np.hypot(*(aligned.landmarks - truth).T).mean() < 0.12 * eyes  # the truth itself was read to a pixel or two of 43
+
+
+def test_of_two_that_agree_on_the_place_only_the_better_one_is_the_face() -> None:
+    upright = ASTRONAUT * 2
+    middle = face_box(upright)[:2] + face_box(upright)[2:] / 2
+    upside_down = 2 * middle - upright
+    (face,) = _without_doubles(np.stack([upright, upside_down]), np.float32([0.9, 0.9]))
+    assert np.array_equal(face.landmarks, upright) and np.abs(face.box - face_box(upright)).max() < 1e-3
+
+
+@pytest.mark.parametrize("size", [(240, 320), (97, 33), (32, 1)])
+def test_the_finder_sees_rgb_from_minus_one_to_one_filled_up_with_gray(size: tuple[int, int]) -> None:
+    small = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    height, width = (-(-side // 32) * 32 for side in size)
+    expected = np.full((height, width, 3), 128.0)
+    expected[: size[0], : size[1]] = small[..., ::-1]
+    assert np.abs(network_input(small) - (expected / 127.5 - 1).transpose(2, 0, 1)).max() < 1e-6
 
 
 def test_frames_of_one_pixel_and_huge_ones_are_searched(finder: FaceFinder, portrait: np.ndarray) -> None:

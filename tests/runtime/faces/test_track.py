@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reaging.runtime.faces import track
 from reaging.runtime.faces.face import Face
+from reaging.runtime.faces.identity import Identities
 from reaging.runtime.faces.template import face_box
 from reaging.runtime.faces.track import FaceTracker
 
@@ -154,6 +156,21 @@ def test_what_the_finder_saw_before_a_face_was_lost_does_not_put_off_the_next_se
     tracker.take(found)
     tracker.align(FRAME, 0.4)
     assert tracker.due()
+
+
+def test_faces_are_looked_at_anew_on_frames_on_which_the_finder_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[int, bool]] = []
+
+    class Watched(Identities):
+        def __call__(self, frame: np.ndarray, faces: list[Face], time: float, renew: bool) -> list[Face]:
+            looked.append((world.searches, renew))
+            return super().__call__(frame, faces, time, renew)
+
+    monkeypatch.setattr(track, "Identities", Watched)
+    world = World((200, 200))
+    run(FaceTracker(world.finder, world.aligner), 10)
+    assert [renew for _, renew in looked] == [False, False, True, False, False] * 2
+    assert [searches for searches, _ in looked] == [1] * 5 + [2] * 5
 
 
 def test_reset_forgets() -> None:
