@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 
 from ..errors import ReagingError
+from ..files import whole_file
 from ..runtime.faces.face import Face, Points
 from ..runtime.faces.find import FaceFinder, YuNetFinder, overlap
 from ..runtime.faces.landmarks import MIRRORED, FaceAligner
 from ..runtime.faces.template import face_box
 from ..runtime.faces.track import CONVINCING, FaceTracker
+from ..runtime.sinks.picture import compressed
 from ..runtime.sources import open_source
 from ..runtime.sources.base import Frame, Shot
 from .report import fingerprint, markdown_table, write_json
@@ -88,7 +90,8 @@ def measure_faces(yunet: Path, clips: list[Path], photos: list[Path], out: Path)
     finally:
         cv2.setNumThreads(threads)
     write_json(out / "faces.json", report)
-    (out / "faces.md").write_text(faces_markdown(report), "utf-8")
+    with whole_file(out / "faces.md") as page:
+        page.write_text(faces_markdown(report), "utf-8")
     return report
 
 
@@ -178,7 +181,8 @@ def _write_marked(path: Path, frame: Frame, faces: list[Face]) -> None:
     for face in faces:
         x, y, w, h = (int(v) for v in face.box)
         cv2.rectangle(picture, (x, y), (x + w, y + h), (0, 0, 255), 2)
-    cv2.imwrite(str(path), picture)
+    with whole_file(path) as part:
+        part.write_bytes(compressed(picture, path.suffix))
 
 
 def _summary(tally: Tally, faceless: int) -> dict[str, Any]:

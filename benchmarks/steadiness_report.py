@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from ..errors import ReagingError
+from ..files import whole_file
 from ..runtime.backends.base import Backend
+from ..runtime.sinks.picture import compressed
+from ..runtime.sources.base import Frame
 from .carrying import measure_carrying, measure_live
 from .judges import Judge
 from .obstacle import measure_obstacle
@@ -44,21 +45,27 @@ def write_steadiness(
         remembering = Remembering(backend)
         figures, sheet = measure_steadiness(clip, remembering, judge, age, frames, done)
         report["clips"].append(figures)
-        cv2.imwrite(str(out / f"{Path(clip).stem}.jpg"), sheet)
+        _write_sheet(out / f"{Path(clip).stem}.jpg", sheet)
         figures, sheet = measure_carrying(clip, remembering, age, late, frames)
         report["carrying"].append(figures)
-        cv2.imwrite(str(out / f"{Path(clip).stem}_late.jpg"), sheet)
+        _write_sheet(out / f"{Path(clip).stem}_late.jpg", sheet)
         done()
         figures, sheet = measure_obstacle(clip, backend, age, frames)
         report["obstacle"].append({"clip": Path(clip).name, **figures})
-        cv2.imwrite(str(out / f"{Path(clip).stem}_obstacle.jpg"), sheet)
+        _write_sheet(out / f"{Path(clip).stem}_obstacle.jpg", sheet)
         done()
         report["live"].append(measure_live(clip, backend, age, slow_ms, frames))
         done()
     write_json(out / "steadiness.json", report)
     text = steadiness_markdown(report)
-    (out / "steadiness.md").write_text(text, "utf-8")
+    with whole_file(out / "steadiness.md") as part:
+        part.write_text(text, "utf-8")
     return text
+
+
+def _write_sheet(path: Path, sheet: Frame) -> None:
+    with whole_file(path) as part:
+        part.write_bytes(compressed(sheet, path.suffix))
 
 
 def steadiness_markdown(report: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ BEGIN, END = "<!-- written by tools/licenses.py: begin -->", "<!-- end -->"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # what cannot be installed everywhere, and what a package's metadata does not say: read in its own files
 STATED = {
+    "cuda-bindings": "Apache-2.0",
     "onnxruntime-gpu": "MIT",
     "pycuda": "MIT",
     "tensorrt": "proprietary (NVIDIA)",

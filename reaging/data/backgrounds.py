@@ -16,7 +16,9 @@ import numpy as np
 
 from ..command import Command
 from ..errors import ReagingError
+from ..files import whole_file
 from ..runtime.faces.find import YuNetFinder
+from ..runtime.sinks.picture import compressed
 from .scenes import PICTURES, Image
 
 LONG_SIDE = {"picture": 720, "cutout": 300}
@@ -47,11 +49,10 @@ def collect_backgrounds(folders: list[Path], detector: Path, out: Path) -> dict[
         if finder(seen):
             counts["with a face"] += 1
             continue
-        name = f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}".replace(" ", "_")
-        if cutout:
-            cv2.imwrite(str(out / f"{name}.png"), picture)
-        else:
-            cv2.imwrite(str(out / f"{name}.jpg"), picture[..., :3], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        kept, suffix = (picture, ".png") if cutout else (picture[..., :3], ".jpg")
+        name = f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}{suffix}".replace(" ", "_")
+        with whole_file(out / name) as part:
+            part.write_bytes(compressed(kept, suffix))
         counts["cutouts" if cutout else "pictures"] += 1
     return counts
 

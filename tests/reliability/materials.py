@@ -22,6 +22,7 @@ from conftest import tinting_generator
 from onnx import helper, numpy_helper
 from PIL import Image
 
+from reaging.ages import CLASS_CENTERS
 from reaging.card import CARD_KEY, ModelCard
 from reaging.nets import build_generator
 from reaging.presets import PRESETS
@@ -292,6 +293,8 @@ def _checkpoints(folder: Path, canary: Path) -> None:
         "numbers": {"ema": {"generator": dict.fromkeys(generator, 1.0)}},
         "other-shape": {"ema": {"generator": {**generator, first: torch.zeros(1)}}},
         "nan": {"ema": {"generator": nan}}, "finder": {"preset": {"name": "finder"}, "ema": {"finder": {}}},
+        "ages-word": {"ages": "all"}, "ages-few": {"ages": [10.0, 60.0]}, "ages-nan": {"ages": [float("nan"), *CLASS_CENTERS[1:]]},
+        "ages-falling": {"ages": [*reversed(CLASS_CENTERS)]}, "ages-endless": {"ages": [*CLASS_CENTERS[:-1], float("inf")]},
     }.items():  # fmt: skip
         torch.save({**content, **fields}, folder / f"ck-{name}.pt")
     for name in ("good", "runs", "foreign"):  # as runs to be resumed
@@ -388,3 +391,10 @@ def _reports(folder: Path) -> None:
         "word-rounds": good.replace("[5, 5, 5, 5, 5]", '["a","b","c","d","e"]'),
     }.items():  # fmt: skip
         (folder / f"r-{name}.json").write_text(text)
+    line = '{"step": 10, "l1": 0.1, "l1_of_input": 0.12, "age": 0.2}\n'
+    for name, text in {  # logs, which reaging-bench curves reads
+        "good": line + line.replace("10", "20"), "empty": "", "words": "no log", "list": "[]\n", "no-step": '{"l1": 5}\n',
+        "word-step": line.replace("10", '"ten"'), "nested": "[" * 100_000, "nan-step": line.replace("10", "NaN"),
+        "endless": line.replace("10", "1e999"), "nothing": '{"step": 10}\n',
+    }.items():  # fmt: skip
+        (folder / f"l-{name}.jsonl").write_text(text)

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from reliability.materials import CUTS, EMOJI, NEWLINE, SPACES, cut_name
 
 QUALITY = "bench quality good.pt --data faces --age-model judge.onnx --id-model judge.onnx --split train --out OUT/q"
+STEADINESS = "bench steadiness clip.mp4 --age-model judge.onnx --model tint.onnx --max-frames 10 --out OUT/s"
+SOAK = "bench soak --model tint.onnx --frames 200 --threads 1"
+SYNTHESIZE = "data synthesize OUT/s --identities 1 --age-model judge.onnx --weights text.tar"
 
 
 class Row(NamedTuple):
@@ -56,6 +59,9 @@ FILES = [
         ("steadiness", "bench steadiness text.mp4 --age-model judge.onnx --model tint.onnx --out OUT/s", "no readable video"),
         ("smoothing", "bench smoothing empty.mp4", "it is empty"),
         ("smoothing a photo", "bench smoothing gone.png", "cannot read gone.png"),
+        ("soak of text", f"{SOAK} --sink null text.mp4", "no readable video"),
+        ("soak of a photo", f"{SOAK} --sink null photo.png", "no end to begin again at"),
+        ("faces of text", "bench faces --yunet judge.onnx --clips text.mp4 --out OUT/f", "judge.onnx"),
     ),
     *rows(
         "faces to export with",
@@ -127,6 +133,10 @@ MODELS = [
         ("timed: missing", "bench latency gone.onnx", "there is no model"),
                 ("timed: weights elsewhere", "bench latency anywhere.onnx --threads 1 --rounds 1", "weights in another file"),
         ("stages: foreign", "bench stages clip.mp4 --model judge.onnx", "has no card"),
+        ("stages: detector of text", "bench stages clip.mp4 --model tint.onnx --device cpu --threads 1 --detector text.onnx", "text.onnx"),
+        ("steadiness: foreign", STEADINESS.replace("tint.onnx", "judge.onnx"), "has no card"),
+        ("soak: missing", "bench soak --model gone.onnx --frames 200 --sink null", "there is no model"),
+        ("soak: weights elsewhere", "bench soak --model above.onnx --frames 200 --sink null", "weights in another file"),
         ("scored: foreign", QUALITY.replace("good.pt", "judge.onnx"), "has no card"),
     ),
     *rows(
@@ -152,6 +162,14 @@ MODELS = [
         ("in a loss, text", "train faces --set age=1 --set age_net=text.onnx", "not a readable ONNX file"),
         ("in a loss, foreign operator", "train faces --set age=1 --set age_net=operator.onnx", "RunProgram"),
         ("in a loss, weights elsewhere", "train faces --set age=1 --set age_net=judge-beside.onnx", "judge-beside.onnx"),
+        *((f"{option} {name}", f"{QUALITY} {option} {name}.onnx", says)
+          for option in ("--second-age-model", "--perceptual-model")
+          for name, says in {"gone": "cannot read", "text": "cannot be loaded", "judge-beside": "weights in another file"}.items()),
+        *((f"calibrated with {name}", f"calibrate good.pt faces --age-net {name} --out OUT/c.pt", says) for name, says in
+          {"gone.onnx": "not a readable ONNX file", "text.onnx": "not a readable ONNX file", "judge-beside.onnx": "judge-beside.onnx",
+           "operator.onnx": "RunProgram"}.items()),
+        ("judging int8, missing", "export good.pt OUT/a.onnx --int8 faces --age-model gone.onnx --id-model judge.onnx", "gone.onnx"),
+        ("judging int8, text", "export good.pt OUT/a.onnx --int8 faces --age-model judge.onnx --id-model text.onnx", "text.onnx"),
         ("of synthetic people", "data synthesize OUT/s --identities 1 --age-model text.onnx --weights faces", "MappingNetwork"),
         ("weights of synthetic people", "data synthesize OUT/s --identities 1 --age-model judge.onnx --weights text.tar",
             "no such generator"),
@@ -166,6 +184,7 @@ SICK = {
     "format": "format 99", "no-preset": "", "unknown-preset": "unknown here", "foreign-field": "unknown here", "no-ema": "no generator",
     "ema-list": "", "size-word": "size", "size-huge": "size", "widths-huge": "widths", "widths-word": "widths", "family": "family",
     "step-word": "step", "numbers": "damaged", "other-shape": "does not fit", "nan": "damaged", "finder": "does not fit",
+    "ages-word": "damaged", "ages-few": "damaged", "ages-nan": "damaged", "ages-falling": "damaged", "ages-endless": "damaged",
 }  # fmt: skip
 CHECKPOINTS = [
     *rows(
@@ -186,7 +205,11 @@ CHECKPOINTS = [
         ("a run that is there", "train faces --out 'run good'", "holds a run already"),
         ("begun from another preset", "train faces --init good.pt --set widths=8,24", "holds a tiny"),
         *((f"{name}, exported", f"export ck-{name}.pt OUT/a.onnx", says) for name, says in SICK.items()),
-        *((f"{name}, shown", f"export --show ck-{name}.pt", "ck-") for name in ("no-preset", "ema-list", "numbers")),
+        *((f"{name}, shown", f"export --show ck-{name}.pt", "ck-") for name in ("no-preset", "ema-list", "numbers", "ages-word")),
+        *((f"{name} code, calibrated", f"calibrate {name}.pt faces --age-net judge.onnx --out OUT/c.pt", "not a checkpoint")
+          for name in RUNS),
+        ("finder, calibrated", "calibrate ck-finder.pt faces --age-net judge.onnx --out OUT/c.pt", "no generator"),
+        ("nothing, calibrated", "calibrate gone.pt faces --age-net judge.onnx --out OUT/c.pt", "is not there"),
         *((f"{name}, begun from", f"train faces --init ck-{name}.pt", says) for name, says in
           {k: SICK[k] for k in ("no-preset", "ema-list", "size-word", "widths-huge", "numbers", "nan")}.items()),
     ),
@@ -243,6 +266,19 @@ SHARDS = [
             "no-machine": "cannot be read", "nested": "cannot be read", "machine": "", "cases": "", "case": "", "no-times": "",
             "word-time": "", "zero-time": "", "no-rounds": "rounds", "word-rounds": "",
         }.items()),
+        *((f"curves: {name}", f"bench curves l-{name}.jsonl --out OUT/c.png", says) for name, says in {
+            "empty": "holds no steps", "words": "cannot be read", "list": "cannot be read", "no-step": "cannot be read",
+            "word-step": "cannot be read", "nested": "cannot be read", "nan-step": "holds no steps", "endless": "holds no steps",
+            "nothing": "no run logged",
+        }.items()),
+        ("curves: missing", "bench curves gone --out OUT/c.png", "cannot be read"),
+        ("curves: folder without a log", "bench curves faces --out OUT/c.png", "cannot be read"),
+        ("curves: binary", "bench curves photo.png --out OUT/c.png", "cannot be read"),
+        ("calibrated: bad table", "calibrate good.pt t-nan.tar --age-net judge.onnx --out OUT/c.pt", "age 'nan'"),
+        ("calibrated: too few", "calibrate good.pt faces --age-net judge.onnx --out OUT/c.pt", "too few"),
+        ("calibrated: missing", "calibrate good.pt gone.tar --age-net judge.onnx --out OUT/c.pt", "is no data"),
+        ("scored: pairs missing", f"{QUALITY} --pairs gone", "gone does not exist"),
+        ("scored: pairs of text", f"{QUALITY} --pairs text.tar", "not a readable tar"),
         ("compared: missing", "bench compare r-good.json gone.json", "cannot be read"),
         ("compared: folder", "bench compare r-good.json faces", "cannot be read"),
     ),
@@ -277,7 +313,11 @@ OPTIONS = [
             "lr=0", "lr=fast", "steps=-1", "seed=-1", "epochs=nan", "epochs=inf", "widths=", "widths=0", "widths=-8,16", "widths=8,x",
             "widths=100000,100000", "style=0", "family=gpt", "norm=odd", "disc=none", "r1_every=0", "r1=nan", "r1=-1", "beta1=5", "beta2=1",
             "ema=2", "ema=nan", "constant=5", "own=2", "code_repeat=0", "disc_width=0", "jitter=-1", "warmup=-1",
-            "bottleneck_blocks=-1", "mask=inf", "adv=nan", "perceptual=1", "disc=features",
+            "bottleneck_blocks=-1", "mask=inf", "adv=nan", "perceptual=1", "disc=features", "saturation=nan", "saturation=-1",
+            "saturation=inf", "saturation=1e10", "saturation=much", "darkening=nan", "darkening=-1", "low=nan",
+            "grid=-1", "shake=inf", "singles=2", "occlude=-1",
+            "label_smoothing=nan", "sparsity=-1", "tv=nan", "clip=-1", "perceptual_crop=-1", "perceptual_every=0", "age_every=0",
+            "unsettle=maybe", "keep_mouth=2", "age=1", "identity=1",
         )),
         *((f"train --{option}", f"train faces --{option}", option.partition("=")[0]) for option in (
             "threads=0", "threads=-1", "threads=100000", "save-seconds=nan", "save-seconds=-5", "sample-every=0", "sample-every=-5",
@@ -332,6 +372,36 @@ OPTIONS = [
         ("quality --source-ages in words", f"{QUALITY} --source-ages old-young", "age 'old'"),
         ("quality --clip-ages", f"{QUALITY} --clip clip.mp4 --clip-ages 200", "age '200'"),
         ("quality --limit", f"{QUALITY} --limit 1", "--limit"),
+        *((f"quality {option}", f"{QUALITY} {option}", option.split()[0]) for option in
+          ("--threads 0", "--threads 100000", "--threads all", "--rows 0", "--rows -1", "--clip-frames 1", "--clip-frames nan")),
+        *((f"curves --window {steps}", f"bench curves l-good.jsonl --out OUT/c.png --window={steps}", "--window") for steps in
+          ("nan", "inf", "0", "-5", "wide")),
+        *((f"curves {part}", f"bench curves l-good.jsonl:{part} --out OUT/c.png", "") for part in ("a:b", "nan:", "1:2:3", "9:1", "1:nan")),
+        ("curves --term", "bench curves l-good.jsonl --out OUT/c.png --term speed", "no run logged speed"),
+        *((f"soak --frames {count}", f"{SOAK} --frames={count}", "--frames") for count in ("0", "-1", "many", "199")),
+        *((f"soak --age {age}", f"{SOAK} --sink null --age={age}", "age") for age in AGES[:5]),
+        *((f"soak --size {size}", f"{SOAK} --sink null --size={size}", "size") for size in ("0x0", "100000x100000", "wide", "8x8")),
+        *((f"soak --threads {count}", f"{SOAK} --sink null --threads={count}", "threads") for count in ("-1", "100000", "all")),
+        *((f"soak --sink {kind}", f"{SOAK} --sink={kind}", "sink") for kind in ("window", "abacus", "null+abacus", "''")),
+        *((f"steadiness {option}", f"{STEADINESS} {option}", option.split()[0].strip("-")) for option in
+          ("--threads -1", "--threads 100000", "--late 0", "--late soon", "--slow nan", "--slow -1", "--slow inf", "--max-frames 9",
+           "--age nan", "--age 200")),
+        ("smoothing --max-frames", "bench smoothing clip.mp4 --max-frames 0", "--max-frames"),
+        *((f"peers {option}", f"bench peers --peer PFA-GAN {option}", option.split()[0]) for option in
+          ("--threads 0", "--threads all", "--threads 100000", "--rounds 0", "--rounds nan")),
+        *((f"stages {option}", f"bench stages clip.mp4 --model tint.onnx --device cpu {option}", option.split()[0].strip("-")) for option in
+          ("--max-frames 0", "--max-frames some", "--threads -1", "--threads 100000")),
+        ("faces without any", "bench faces --yunet judge.onnx --out OUT/f", ""),
+        *((f"export {option}", f"export good.pt OUT/a.onnx {option}", words) for option, words in {
+            "--age-model judge.onnx": "--int8", "--id-model judge.onnx": "--int8", "--force": "--int8",
+            "--int8 faces --age-model judge.onnx": "one judge is missing", "--workspace 512": "--engine", "--opt-level 3": "--engine",
+            "--targets SM89": "--engine", "--engine --workspace 0": "--workspace", "--engine --opt-level 9": "--opt-level",
+            "--engine OUT/a.plan": "no name for an engine", "--engine --int8 faces": "--int8",
+        }.items()),
+        *((f"synthesize --shard-mb {count}", f"{SYNTHESIZE} --shard-mb={count}", "--shard-mb") for count in ("0", "-1", "nan", "inf")),
+        ("synthesize --resume --force", f"{SYNTHESIZE} --resume --force", ""),
+        ("--ages and --compare", "cam --ages 5,20 --compare", "--ages"),
+        ("--save-to nowhere", "cam --sink window --save-to OUT/nowhere", ""),
     ),
 ]  # fmt: skip
 
@@ -416,6 +486,15 @@ OUTPUTS = [
          "bench steadiness clip.mp4 --age-model judge.onnx --model tint.onnx --max-frames 10 --out photo.png/s", "photo.png"),
         ("faces: below a file", "bench faces --yunet judge.onnx --photos photo.png --out photo.png/f", ""),
         ("smoothing: missing folder", "bench smoothing clip.mp4 --max-frames 10 --json OUT/nowhere/a.json", "an existing folder"),
+        ("charts of peers: below a file", "bench peers --peer PFA-GAN --rounds 1 --threads 1 --charts photo.png/c", "photo.png"),
+        ("report of peers: missing folder", "bench peers --peer PFA-GAN --rounds 1 --json OUT/nowhere/a.json", "an existing folder"),
+        ("report of stages: missing folder", "bench stages clip.mp4 --model tint.onnx --markdown OUT/nowhere/a.md", "an existing folder"),
+        ("report of a soak: missing folder", f"{SOAK} --sink null --json OUT/nowhere/a.json", "an existing folder"),
+        ("plot of a soak: read-only", f"{SOAK} --sink null --plot /sys/a.png", "cannot write"),
+        ("curves: missing folder", "bench curves l-good.jsonl --out OUT/nowhere/c.png", "an existing folder"),
+        ("curves: another kind", "bench curves l-good.jsonl --out OUT/c.jpg", "no name for a PNG"),
+        ("calibrated: missing folder", "calibrate good.pt faces --age-net judge.onnx --out OUT/nowhere/c.pt", ""),
+        ("engine: missing folder", "export tint.onnx --engine OUT/nowhere/a.engine", ""),
         ("synthesis: a file", "data synthesize photo.png --identities 1 --age-model judge.onnx --weights text.tar", ""),
     ),
 ]  # fmt: skip
@@ -435,6 +514,11 @@ FULL = [
     (Row("full disk: sheet", "data inspect faces --sheet OUT/s.png", "cannot write"), 3000),
     (Row("full disk: report", "bench compare r-good.json r-good.json --json OUT/a.json", "cannot write"), 50),
     (Row("full disk: tables", "bench compare r-good.json r-good.json --markdown OUT/a.md", "cannot write"), 50),
+    (Row("full disk: samples of a training", "train faces --sample-every 1", "samples/0000001.png", "run/**/*"), 3000),
+    (Row("full disk: curves", "bench curves l-good.jsonl --out OUT/c.png", "c.png (File too large)"), 3000),
+    (Row("full disk: scores", QUALITY, "report.json", "q/*"), 1000),
+    (Row("full disk: sheet of the scores", QUALITY, "sheet.png (File too large)", "q/report.*"), 20_000),
+    (Row("full disk: sheet of the steadiness", STEADINESS, "clip.jpg", "s/*"), 1000),
 ]
 
 CUT = [

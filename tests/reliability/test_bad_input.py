@@ -28,6 +28,7 @@ from reaging.data.cli import main as data
 from reaging.data.facegen import TERMS
 from reaging.export.cli import main as export
 from reaging.runtime.cli import main as cam
+from reaging.training.calibrate import main as calibrate
 from reaging.training.cli import main as train
 
 # how each command begins in the rows; an option that is given again counts in its place
@@ -37,6 +38,7 @@ COMMANDS: dict[str, tuple[click.Command, str, str]] = {
     "export": (export, "reaging.export.cli", ""),
     "bench": (bench, "reaging.benchmarks.cli", ""),
     "data": (data, "reaging.data.cli", ""),
+    "calibrate": (calibrate, "reaging.training.calibrate", ""),  # python -m
 }
 
 

@@ -124,12 +124,33 @@ def test_only_looking_is_possible() -> None:
             connection.close()
 
 
-def test_every_dependency_has_a_lower_bound_that_is_tested_and_a_licence() -> None:
+NEED_A_GPU = ("onnxruntime-gpu", "tensorrt", "pycuda", "cuda-bindings")  # CONTRIBUTING.md: their bounds are not run
+
+
+def dependencies() -> dict[str, str]:
+    """Everything that pyproject.toml asks for -> its lowest version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     groups = (project["dependencies"], *project["optional-dependencies"].values())
-    asked = [r for group in groups for r in group if not r.startswith("reaging[")]
+    asked = [r.partition(";")[0] for group in groups for r in group if not r.startswith("reaging[")]
     assert asked and not [r for r in asked if ">=" not in r]
+    return {name: version for name, _, version in (r.partition(">=") for r in asked)}
+
+
+def test_every_dependency_has_a_reason_and_a_licence() -> None:
     licences = (ROOT / "THIRD_PARTY.md").read_text("utf-8")
-    missing = [r for r in asked if f"| {r.partition('>=')[0]} |" not in licences]
-    assert not missing, "run tools/licenses.py"
+    missing = [name for name in dependencies() if f"| {name} |" not in licences]
+    assert not missing and "not stated here" not in licences, "run tools/licenses.py"
+    reasons = [line for line in (ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    told = {word.strip("(),") for line in reasons for word in line.split("|")[1].split()}
+    assert not set(dependencies()) - told, "say in CONTRIBUTING.md why"
     assert requires("reaging")
+
+
+def test_make_lowest_runs_every_lower_bound() -> None:
+    """The pin is the bound, or the first version that there is of it."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints-lowest.txt").read_text("utf-8").split("\n") if "==" in line)
+    asked = {name: version for name, version in dependencies().items() if name not in NEED_A_GPU}
+    assert set(pins) == set(asked)
+    assert not [name for name in asked if not f"{pins[name]}.".startswith(f"{asked[name]}.")]
+    told = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert "`make lowest`" in told and ".ci/run lowest" in told and all(name in told for name in NEED_A_GPU)

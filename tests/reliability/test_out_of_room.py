@@ -1,0 +1,111 @@
+"""No room left, where a row of test_bad_input.py cannot show it: memory, a thread that writes, and a picture among many."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from reliability.materials import make_all
+
+from reaging.benchmarks import faces
+from reaging.benchmarks.cli import main as bench
+from reaging.runtime.faces.find import FaceFinder
+from reaging.runtime.sources.base import Frame
+from reaging.training.cli import main as train
+
+resource = pytest.importorskip("resource", reason="limits on memory and files are Unix's")
+TRAIN = ("--preset", "tiny", "--device", "cpu", "--threads", "1", "--set", "steps=1")
+
+
+@pytest.fixture(scope="module")
+def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("materials")
+    make_all(folder, folder / "sang")
+    return folder
+
+
+@contextmanager
+def at_most(kind: int, limit: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
+def refused(command: click.Command, words: list[str], name: str) -> str:
+    """The last line of a command's standard error; it must end with 2."""
+    done = CliRunner().invoke(command, words, prog_name=name)
+    assert done.exit_code == 2, (done.stderr, repr(done.exception))
+    said = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.startswith(name)]
+    assert len(said) == 1 and "; expected " in said[0], done.stderr
+    return said[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is read from /proc")
+@pytest.mark.parametrize("wanted", [("widths=4096,4096",), ("widths=2048,4096", "batch=4096")])
+def test_nets_that_do_not_fit_into_memory(wanted: tuple[str, ...], materials: Path, tmp_path: Path) -> None:
+    words = [str(materials / "faces"), "--out", str(tmp_path / "run"), *TRAIN, *(w for change in wanted for w in ("--set", change))]
+    small = [str(materials / "faces"), "--out", str(tmp_path / "small"), *TRAIN, "--set", "batch=2"]
+    assert CliRunner().invoke(train, small).exit_code == 0  # what is imported late is imported
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    with at_most(resource.RLIMIT_AS, used + (300 << 20)):
+        line = refused(train, words, "reaging-train")
+    assert "not enough memory" in line and "--set batch=" in line
+    assert not list(tmp_path.glob("run/**/*.pt"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is read from /proc")
+def test_a_batch_that_does_not_fit_into_memory(materials: Path, tmp_path: Path) -> None:
+    """The nets do, and the first step ends."""
+    words = [str(materials / "faces"), "--out", str(tmp_path / "run"), *TRAIN, "--set"]
+    assert CliRunner().invoke(train, [*words, "batch=2", "--out", str(tmp_path / "small")]).exit_code == 0
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    with at_most(resource.RLIMIT_AS, used + (64 << 20)):
+        line = refused(train, [*words, "batch=192"], "reaging-train")
+    assert "not enough memory for tiny at batch 192" in line
+
+
+@pytest.mark.parametrize("limit", [30, 100])
+def test_a_log_on_a_full_disk_is_one_line(limit: int, materials: Path, tmp_path: Path) -> None:
+    """TensorBoard, where it is installed, writes in a thread of its own, whose traceback nobody needs."""
+    words = [str(materials / "faces"), "--out", str(tmp_path / "run"), *TRAIN, "--set", "batch=2"]
+    code = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, -1)); sys.argv[0] = 'reaging-train'; "
+        "from reaging.training.cli import main; main()"
+    )
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=300, env=environment)
+    said = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip() and "step/s" not in line and "s/step" not in line]
+    assert done.returncode == 2 and len(said) == 1, done.stderr
+    assert said[0].startswith(f"reaging-train: cannot write {tmp_path / 'run'}") and "(File too large); expected " in said[0]
+
+
+class Elsewhere:
+    """A detector in YuNet's place that sees every face a face's width beside where the bundled finder sees it."""
+
+    def __init__(self, path: Path, threshold: float = 0.6):
+        self._finder = FaceFinder()
+
+    def __call__(self, frame: Frame) -> list[faces.Face]:
+        found = self._finder(frame)
+        for face in found:
+            face.landmarks[:, 0] += face.box[2]
+        return found
+
+
+def test_pictures_of_missed_faces_on_a_full_disk(materials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "YuNetFinder", Elsewhere)
+    words = ["faces", "--yunet", "yunet.onnx", "--photos", str(materials / "photo.png"), "--out", str(tmp_path / "f")]
+    with at_most(resource.RLIMIT_FSIZE, 2000):
+        line = refused(bench, words, "reaging-bench")
+    assert "missed by" in line and "(File too large)" in line
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
