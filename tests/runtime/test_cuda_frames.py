@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from gpu_fakes import CUBIN, FakeCuda, FakeTensorRT, fake_gpu
+from warps import LEVEL
 
 from reaging.runtime.ager import Ager
 from reaging.runtime.backends import open_backend
@@ -56,7 +57,7 @@ def on_the_cpu(model: Path, frame: np.ndarray, matrices: list[np.ndarray], ages:
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("count", [1, 3, 7])
-@pytest.mark.parametrize(("name", "apart"), [("tinting", 1), ("inverting", 2)])  # the latter hands on what its input is apart
+@pytest.mark.parametrize(("name", "apart"), [("tinting", LEVEL), ("inverting", LEVEL + 1)])  # the latter hands on what its input is apart
 def test_frames_are_those_of_the_cpu_within_a_gray_level(
     gpu: Fakes, request: pytest.FixtureRequest, photo: np.ndarray, name: str, apart: int, count: int, half: bool
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from warps import LEVEL
 
 from reaging.runtime.ager import Ager, Change
 from reaging.runtime.backends.ort import OnnxRuntime
@@ -99,7 +100,7 @@ def test_every_pixel_is_within_a_gray_level_of_the_exact_sum(strength: float) ->
     placed = cv2.warpAffine(one.values, matrix, (320, 240), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[..., :3]
     exact = np.clip(frame + 0.7 * placed, 0, 255)
     aged = paste_patches(frame, [one], [matrix], [0.7])
-    assert np.abs(aged - exact).max() <= 1
+    assert np.abs(aged - exact).max() <= LEVEL
     assert np.array_equal(aged[(placed == 0).all(-1)], frame[(placed == 0).all(-1)])
 
 
