@@ -99,10 +99,10 @@ def test_keys_slider_click_and_close_button(screen: Screen, wear: Callable[..., 
     worn = wear("--source", astronaut, "--save-to", tmp_path, "--age", 75)
     worn.keys("h")
     face = (slice(40, 180), slice(180, 270))
-    old = worn.seen()
     original = read_photo(astronaut)
-    photo = original.astype(int)[: len(old)]
-    assert np.abs(old[300:] - photo[300:]).mean() < 6  # the window shows the photo, at its size
+    photo = original.astype(int)[: len(worn.seen())]
+    Screen.until(lambda: np.abs(worn.seen()[300:] - photo[300:]).mean() < 6, "the photo, at its size")
+    old = worn.seen()
     worn.keys("1")
     Screen.until(worn.differs(old, 4, face), "the face at 10")
     young = worn.seen()
