@@ -65,10 +65,11 @@ def taken() -> Iterator[int]:
 @pytest.fixture(autouse=True, scope="module")
 def quiet() -> Iterator[None]:
     """OpenCV as the commands import it: pytest may have imported it before them."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logs: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # before OpenCV 5, and since
+    before = logs.getLogLevel()
+    logs.setLogLevel(0)
     yield
-    cv2.utils.logging.setLogLevel(before)
+    logs.setLogLevel(before)
 
 
 @pytest.fixture(autouse=True)
