@@ -266,13 +266,13 @@ def stages(
 @click.option("--out", type=PATH, required=True, help="PNG to write.")
 def curves(runs: tuple[str, ...], terms: tuple[str, ...], window: float, out: Path) -> None:
     """Draws the curves of training RUNS that followed one another: folders, or parts of them as RUN:FROM:TO (steps)."""
-    from ..runtime.sinks.base import check_place
     from .curves import RATIO, draw_curves, read_stage
+    from .report import check_places
 
     need("bench", "matplotlib")
     if out.suffix.lower() != ".png":
         raise ReagingError(f"{out} is no name for a PNG", "a name that ends in .png", "rename it")
-    check_place(out)
+    check_places(out)
     stages = [read_stage(run, number) for number, run in enumerate(runs, 1)]
     draw_curves(stages, list(terms) or [RATIO, "age"], window, out)
     click.echo(f"wrote {out}")

@@ -18,7 +18,7 @@ from ..runtime.faces.find import FaceFinder, YuNetFinder, overlap
 from ..runtime.faces.landmarks import MIRRORED, FaceAligner
 from ..runtime.faces.template import face_box
 from ..runtime.faces.track import CONVINCING, FaceTracker
-from ..runtime.sinks.picture import compressed
+from ..runtime.sinks.picture import write_picture
 from ..runtime.sources import open_source
 from ..runtime.sources.base import Frame, Shot
 from .report import fingerprint, markdown_table, write_json
@@ -181,8 +181,7 @@ def _write_marked(path: Path, frame: Frame, faces: list[Face]) -> None:
     for face in faces:
         x, y, w, h = (int(v) for v in face.box)
         cv2.rectangle(picture, (x, y), (x + w, y + h), (0, 0, 255), 2)
-    with whole_file(path) as part:
-        part.write_bytes(compressed(picture, path.suffix))
+    write_picture(path, picture)
 
 
 def _summary(tally: Tally, faceless: int) -> dict[str, Any]:

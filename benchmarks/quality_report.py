@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ReagingError
 from ..files import whole_file
-from ..runtime.sinks.picture import compressed
+from ..runtime.sinks.picture import write_picture
 from .judges import Crops
 from .quality import PSNR_CAP, Answers, Faces
 from .quality_clip import OnClip
@@ -60,8 +60,7 @@ def write_quality(report: Report, out: str | Path, rows: int = 10) -> list[Path]
         part.write_text(json.dumps(content, indent=1), "utf-8")
     with whole_file(written[1]) as part:
         part.write_text(quality_markdown(report) + "\n", "utf-8")
-    with whole_file(written[2]) as part:
-        part.write_bytes(compressed(quality_sheet(report, rows)[:, :, ::-1], ".png"))
+    write_picture(written[2], quality_sheet(report, rows)[:, :, ::-1])
     plot = folder / "plot.png"
     if _plot(report, plot):
         written.append(plot)

@@ -9,8 +9,7 @@ from typing import Any
 from ..errors import ReagingError
 from ..files import whole_file
 from ..runtime.backends.base import Backend
-from ..runtime.sinks.picture import compressed
-from ..runtime.sources.base import Frame
+from ..runtime.sinks.picture import write_picture
 from .carrying import measure_carrying, measure_live
 from .judges import Judge
 from .obstacle import measure_obstacle
@@ -45,14 +44,14 @@ def write_steadiness(
         remembering = Remembering(backend)
         figures, sheet = measure_steadiness(clip, remembering, judge, age, frames, done)
         report["clips"].append(figures)
-        _write_sheet(out / f"{Path(clip).stem}.jpg", sheet)
+        write_picture(out / f"{Path(clip).stem}.jpg", sheet)
         figures, sheet = measure_carrying(clip, remembering, age, late, frames)
         report["carrying"].append(figures)
-        _write_sheet(out / f"{Path(clip).stem}_late.jpg", sheet)
+        write_picture(out / f"{Path(clip).stem}_late.jpg", sheet)
         done()
         figures, sheet = measure_obstacle(clip, backend, age, frames)
         report["obstacle"].append({"clip": Path(clip).name, **figures})
-        _write_sheet(out / f"{Path(clip).stem}_obstacle.jpg", sheet)
+        write_picture(out / f"{Path(clip).stem}_obstacle.jpg", sheet)
         done()
         report["live"].append(measure_live(clip, backend, age, slow_ms, frames))
         done()
@@ -61,11 +60,6 @@ def write_steadiness(
     with whole_file(out / "steadiness.md") as part:
         part.write_text(text, "utf-8")
     return text
-
-
-def _write_sheet(path: Path, sheet: Frame) -> None:
-    with whole_file(path) as part:
-        part.write_bytes(compressed(sheet, path.suffix))
 
 
 def steadiness_markdown(report: dict[str, Any]) -> str:

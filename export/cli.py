@@ -129,7 +129,7 @@ def _export(
     note: str,
 ) -> None:
     from ..nets.faces import FACE_PRESETS
-    from ..training.checkpoint import load_checkpoint
+    from ..training.checkpoint import generator_of, load_checkpoint
 
     content = load_checkpoint(checkpoint)
     if content["preset"].get("name") in FACE_PRESETS:
@@ -141,12 +141,11 @@ def _export(
         click.echo(f"wrote {out}")
         return
     from ..card import ModelCard
-    from ..training.checkpoint import generator_from_checkpoint
     from .fp16 import export_fp16
     from .onnx import export_onnx
     from .verify import full_inputs
 
-    generator, preset, step = generator_from_checkpoint(checkpoint)
+    generator, preset, step = generator_of(content, checkpoint)
     side = size or preset.size
     card = ModelCard("generator", preset.name, (side, side), step=step, data=str(content["data"]), terms=terms, note=note)
     if int8 is not None:  # always compared on faces

@@ -16,9 +16,8 @@ import numpy as np
 
 from ..command import Command
 from ..errors import ReagingError
-from ..files import whole_file
 from ..runtime.faces.find import YuNetFinder
-from ..runtime.sinks.picture import compressed
+from ..runtime.sinks.picture import write_picture
 from .scenes import PICTURES, Image
 
 LONG_SIDE = {"picture": 720, "cutout": 300}
@@ -51,8 +50,7 @@ def collect_backgrounds(folders: list[Path], detector: Path, out: Path) -> dict[
             continue
         kept, suffix = (picture, ".png") if cutout else (picture[..., :3], ".jpg")
         name = f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}{suffix}".replace(" ", "_")
-        with whole_file(out / name) as part:
-            part.write_bytes(compressed(kept, suffix))
+        write_picture(out / name, kept)
         counts["cutouts" if cutout else "pictures"] += 1
     return counts
 

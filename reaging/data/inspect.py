@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from ..ages import CLASS_NAMES, age_class
-from ..files import whole_file
-from ..runtime.sinks.picture import compressed
+from ..runtime.sinks.picture import write_picture
 from .augment import augment_picture, draw_augmentation
 from .shards import FaceSet, Record
 
@@ -44,8 +43,7 @@ def write_sheet(faces: FaceSet, path: Path, columns: int = 8, side: int = 128) -
             picture = cv2.resize(faces.picture(int(index)), (side, side), interpolation=cv2.INTER_AREA)
             sheet[row * side : (row + 1) * side, column * side : (column + 1) * side] = picture[:, :, ::-1]
         cv2.putText(sheet, CLASS_NAMES[row], (4, row * side + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
-    with whole_file(path) as part:
-        part.write_bytes(compressed(sheet, path.suffix.lower()))
+    write_picture(path, sheet)
 
 
 def measure_speed(records: Sequence[Record], size: int, seconds: float = SECONDS) -> str:

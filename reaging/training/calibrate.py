@@ -24,7 +24,7 @@ from ..data.shards import FaceSet, open_faces
 from ..errors import ReagingError
 from ..nets.blocks import AgeCode
 from ..nets.frozen import FrozenNet
-from .checkpoint import generator_from_checkpoint, load_checkpoint, write_checkpoint
+from .checkpoint import generator_of, load_checkpoint, write_checkpoint
 
 Array = NDArray[np.float64]
 MOVED = (20.0, 70.0)  # years: centers between them move; beyond, real faces are few and the nets at odds
@@ -91,7 +91,8 @@ def _judge(net: FrozenNet, faces: FaceSet, which: list[int], what: str, generato
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Checkpoint to write.")
 def main(checkpoint: Path, data: tuple[Path, ...], age_net: Path, out: Path) -> None:
     """Writes CHECKPOINT with its ages calibrated on the training split of DATA: real faces with their ages."""
-    generator, preset, _ = generator_from_checkpoint(checkpoint)
+    content = load_checkpoint(checkpoint)
+    generator, preset, _ = generator_of(content, checkpoint)
     code = getattr(generator, "age_code", None)
     if not isinstance(code, AgeCode):
         raise ReagingError(
@@ -99,7 +100,7 @@ def main(checkpoint: Path, data: tuple[Path, ...], age_net: Path, out: Path) -> 
         )
     code.place(CLASS_CENTERS)  # measured as trained, also the second time
     centers = calibrated_centers(generator, open_faces([str(d) for d in data], preset.size, "train"), FrozenNet(age_net))
-    write_checkpoint(out, {**load_checkpoint(checkpoint), "ages": centers})
+    write_checkpoint(out, {**content, "ages": centers})
     for before, after in zip(CLASS_CENTERS, centers, strict=True):
         click.echo(f"asked for {before:4g} it makes faces of {after:5.1f}" if after != before else f"{before:14g} stays")
     click.echo(f"wrote {out}")

@@ -114,10 +114,14 @@ def warm_start(task: Any, path: str | Path) -> None:
 
 def generator_from_checkpoint(path: str | Path) -> tuple[nn.Module, Any, int]:
     """(generator with the averaged weights in eval mode, its ages calibrated where the checkpoint says so; preset; step)."""
+    return generator_of(load_checkpoint(path), path)
+
+
+def generator_of(content: dict[str, Any], path: str | Path) -> tuple[nn.Module, Any, int]:
+    """The same of a checkpoint's content, which came from ``path``."""
     from ..nets import build_generator
     from ..nets.blocks import AgeCode
 
-    content = load_checkpoint(path)
     preset = preset_from_dict(content["preset"])
     if "generator" not in content["ema"]:
         raise ReagingError(f"{path} holds a {preset.name}, no generator", "a generator's checkpoint", "name another checkpoint")

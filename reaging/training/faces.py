@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..data.scenes import Album, Image, Points, Scene, aligner_crop, batches, cut_shapes, finder_scene, load_album
-from ..files import whole_file
 from ..nets.faces import POINTS, Aligner, AlignerPreset, Finder, FinderPreset
 from ..runtime.faces.find import STRIDES, UNITS, decode
 from ..runtime.faces.landmarks import ZOOM
 from ..runtime.faces.template import square
-from ..runtime.sinks.picture import compressed
+from ..runtime.sinks.picture import write_picture
 from .ema import averaged_copy
 
 # half sides of the faces that each level of the finder answers for, in pixels
@@ -219,5 +218,4 @@ def _dots(picture: Image, points: Points, color: tuple[int, int, int]) -> None:
 
 def _write_grid(path: Path, pictures: list[Image], columns: int) -> None:
     rows = [np.concatenate(pictures[i : i + columns], axis=1) for i in range(0, len(pictures), columns)]
-    with whole_file(path) as part:
-        part.write_bytes(compressed(cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR), path.suffix))
+    write_picture(path, cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))

@@ -18,11 +18,10 @@ from ..data.augment import augment_mask, augment_picture, draw_augmentation
 from ..data.occlude import cover, draw_occluder, draw_texture
 from ..data.pairs import keep_mouth
 from ..data.shards import FaceSet
-from ..files import whole_file
 from ..nets import build_discriminator, build_generator
 from ..nets.frozen import FrozenNet
 from ..presets import Preset
-from ..runtime.sinks.picture import compressed
+from ..runtime.sinks.picture import write_picture
 from .ema import averaged_copy
 from .views import View, draw_view, seen
 
@@ -350,8 +349,7 @@ class GeneratorTask:
         columns.append(mask.expand(-1, 3, -1, -1) * 2 - 1)
         rows = torch.stack(columns, 1).clamp(-1, 1).add(1).mul(127.5).byte().permute(0, 3, 1, 4, 2).cpu().numpy()
         sheet = rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
-        with whole_file(path) as part:
-            part.write_bytes(compressed(sheet[:, :, ::-1], path.suffix))
+        write_picture(path, sheet[:, :, ::-1])
 
 
 def _mean(values: list[Tensor]) -> Tensor:

@@ -35,6 +35,12 @@ def compressed(frame: Frame, suffix: str) -> bytes:
     return data.tobytes()
 
 
+def write_picture(path: Path, frame: Frame) -> None:
+    """A picture file without a mark, of the kind that its name says, whole or not at all; raises what compressed and whole_file raise."""
+    with whole_file(path) as part:
+        part.write_bytes(compressed(frame, path.suffix.lower()))
+
+
 def unmarked(suffix: str) -> str:
     """A line for the user where files of that kind cannot carry the mark; empty where they can."""
     return "" if suffix in MARKED else f"{suffix} files have no place for the mark that says synthetic: say it where you show them"

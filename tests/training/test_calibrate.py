@@ -11,13 +11,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from checkpoints import tiny_checkpoint  # noqa: E402
+
 from reaging.ages import CLASS_CENTERS  # noqa: E402
 from reaging.errors import ReagingError  # noqa: E402
-from reaging.nets import build_generator  # noqa: E402
 from reaging.nets.blocks import AgeCode  # noqa: E402
-from reaging.presets import PRESETS  # noqa: E402
 from reaging.training.calibrate import calibrated_centers, real_curve  # noqa: E402
-from reaging.training.checkpoint import generator_from_checkpoint, load_checkpoint, write_checkpoint  # noqa: E402
+from reaging.training.checkpoint import generator_from_checkpoint, load_checkpoint  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -84,36 +84,16 @@ def test_the_curve_of_real_faces_rises() -> None:
     assert np.interp(50, ages, estimates) == pytest.approx(45, abs=2)
 
 
-def saved(path: Path, **more: Any) -> Path:
-    generator = build_generator(PRESETS["tiny"])
-    state = {"generator": generator.state_dict()}
-    write_checkpoint(
-        path,
-        {
-            "format": 1,
-            "version": "1",
-            "preset": {"name": "tiny"},
-            "nets": {},
-            "ema": state,
-            "optimizers": {},
-            "step": 1,
-            "data": "",
-            **more,
-        },
-    )
-    return path
-
-
 def test_a_checkpoint_carries_its_ages(tmp_path: Path) -> None:
     moved = [*CLASS_CENTERS[:5], 23.0, 31.0, 42.0, 58.0, 80.0]
-    code = generator_from_checkpoint(saved(tmp_path / "a.pt", ages=moved))[0].age_code
+    code = generator_from_checkpoint(tiny_checkpoint(tmp_path / "a.pt", ages=moved))[0].age_code
     assert isinstance(code, AgeCode) and code.centers.tolist() == moved
     assert code.weights(torch.tensor([31.0]))[0].tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]
-    code = generator_from_checkpoint(saved(tmp_path / "b.pt"))[0].age_code
+    code = generator_from_checkpoint(tiny_checkpoint(tmp_path / "b.pt"))[0].age_code
     assert isinstance(code, AgeCode) and code.centers.tolist() == list(CLASS_CENTERS)
 
 
 @pytest.mark.parametrize("ages", [[1.0, 2.0], list(reversed(CLASS_CENTERS)), [float("nan")] * 10, ["1"] * 10, "ages", 7])
 def test_damaged_ages_are_refused(tmp_path: Path, ages: Any) -> None:
     with pytest.raises(ReagingError, match="damaged"):
-        load_checkpoint(saved(tmp_path / "a.pt", ages=ages))
+        load_checkpoint(tiny_checkpoint(tmp_path / "a.pt", ages=ages))
