@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..runtime.faces.face import Face, Points
 from ..runtime.faces.find import FaceFinder, YuNetFinder, overlap
 from ..runtime.faces.landmarks import MIRRORED, FaceAligner
 from ..runtime.faces.template import face_box
-from ..runtime.faces.track import CONVINCING, FaceTracker
+from ..runtime.faces.track import FaceTracker, convincing
 from ..runtime.sinks.picture import write_picture
 from ..runtime.sources import open_source
 from ..runtime.sources.base import Frame, Shot
@@ -109,7 +109,8 @@ def _shots(clips: list[Path], photos: list[Path]) -> Iterator[Shot]:
 
 def _aligned_twice(aligner: FaceAligner, frame: Frame, faces: list[Face]) -> list[Face]:
     """As the tracker takes new faces in."""
-    return [face for face in aligner(frame, aligner(frame, faces)) if face.score >= CONVINCING]
+    numbered = [replace(face, track=i) for i, face in enumerate(faces)]
+    return [face for face in aligner(frame, aligner(frame, numbered)) if convincing(faces[face.track].score, face.score)]
 
 
 def _in_mirror(teacher: YuNetFinder, frame: Frame) -> list[Face]:

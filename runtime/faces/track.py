@@ -16,7 +16,7 @@ from .template import face_box
 Finder = Callable[[Picture], list[Face]]
 Aligner = Callable[[Picture, list[Face]], list[Face]]
 
-CONVINCING = 0.9  # the aligner's score that opens a track; to go on, its own threshold is enough
+CONVINCING = 6.0  # log odds of a face, by finder and aligner together, that open a track; to go on, the aligner's threshold is enough
 SAME = 0.3  # overlap from which two boxes are of one face
 ONE = 0.4  # eye distances between the landmarks of two tracks, below which they ran into one face
 MISSES = 3  # finder runs in a row that may miss a face which the aligner still sees (a hand before it, a turned head)
@@ -119,7 +119,7 @@ class FaceTracker:
         kept: list[_Track] = []
         for i, track in enumerate(self._tracks):
             face = aligned.get(i)
-            if face is None or (track.fresh and face.score < CONVINCING):
+            if face is None or (track.fresh and not convincing(track.face.score, face.score)):
                 self._lost |= not track.fresh  # a mistake of the finder is no reason to ask it again at once
                 continue
             if any(_apart(face.landmarks, other.face.landmarks) < ONE for other in kept):
@@ -127,6 +127,12 @@ class FaceTracker:
             track.face, track.fresh = replace(face, track=track.face.track), False
             kept.append(track)
         self._tracks = kept
+
+
+def convincing(found: float, aligned: float) -> bool:
+    """Whether a face is new for certain, by the scores 0..1 of finder and aligner: two witnesses, so their log odds add up."""
+    scores = np.clip((found, aligned), 1e-6, 1 - 1e-6)
+    return bool(np.log(scores / (1 - scores)).sum() >= CONVINCING)
 
 
 def _apart(first: Points, second: Points) -> float:

@@ -26,7 +26,7 @@ def portrait(seed: int) -> np.ndarray:
 
 def face_at(x: float, y: float) -> Face:
     points = SHAPE + np.float32([x, y])
-    return Face(face_box(points), points, 0.95)
+    return Face(face_box(points), points, 0.97)
 
 
 class Scene:

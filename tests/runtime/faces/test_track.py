@@ -11,7 +11,7 @@ from reaging.runtime.faces import track
 from reaging.runtime.faces.face import Face
 from reaging.runtime.faces.identity import Identities
 from reaging.runtime.faces.template import face_box
-from reaging.runtime.faces.track import FaceTracker
+from reaging.runtime.faces.track import FaceTracker, convincing
 
 SHAPE = np.float32([[-30, -30], [30, -30], [0, 0], [-25, 35], [25, 35]])
 FRAME = np.zeros((480, 640, 3), np.uint8)
@@ -19,7 +19,7 @@ FRAME = np.zeros((480, 640, 3), np.uint8)
 
 def face_at(x: float, y: float) -> Face:
     points = SHAPE + np.float32([x, y])
-    return Face(face_box(points), points, 0.9)
+    return Face(face_box(points), points, 0.97)
 
 
 class World:
@@ -121,6 +121,23 @@ def test_a_mistake_of_the_finder_is_dropped_and_does_not_make_it_run_more_often(
     found = run(FaceTracker(mistaken, world.aligner), 10)
     assert all(len(faces) == 1 for faces in found)
     assert world.searches == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "aligned", "sure"),
+    [(0.97, 0.97, True), (0.72, 0.999, True), (0.95, 0.96, True), (0.72, 0.98, False), (0.9, 0.9, False), (1.0, 0.5, True), (0.7, 0.0, False)],
+)
+def test_a_face_is_new_where_finder_and_aligner_together_are_sure(found: float, aligned: float, sure: bool) -> None:
+    assert convincing(found, aligned) is sure
+
+
+def test_what_neither_is_sure_of_opens_no_track_until_one_is() -> None:
+    world = World((200, 200))
+    doubted = 0.72
+    tracker = FaceTracker(lambda frame: [replace(face, score=doubted) for face in world.finder(frame)], world.aligner)
+    assert run(tracker, 3) == [[], [], []]
+    doubted = 0.95
+    assert [len(faces) for faces in run(tracker, 2, 3)] == [1, 1]
 
 
 def test_without_an_aligner_the_finder_leads_on_every_frame() -> None:
