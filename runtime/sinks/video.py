@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import Any
 
 import cv2
+import numpy as np
 
 from ...errors import ReagingError
 from ...files import whole_file
-from ..sources.base import ACCURATE, Frame
+from ..sources.base import Frame
+from ..yuv import from_bgr
 from .base import check_place
 from .synthetic import COMMENT, mark_video
 
@@ -82,8 +84,9 @@ class PyAvVideo:
             self._zero = time
         if self._video is None:
             self._start(frame)
-        picture = self._av.VideoFrame.from_ndarray(frame, "bgr24")
-        picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", interpolation=ACCURATE)
+        picture = self._av.VideoFrame(frame.shape[1], frame.shape[0], "yuv420p")
+        for plane, values in zip(picture.planes, from_bgr(frame), strict=True):
+            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width] = values
         self._last = max(self._last + 1, round((time - self._zero) * TICKS))
         picture.pts, picture.time_base = self._last, Fraction(1, TICKS)
         self._container.mux(self._video.encode(picture))

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-# FFmpeg's BILINEAR | ACCURATE_RND | FULL_CHR_H_INT: its faster ways between RGB and YUV darken every frame by one to two gray levels
-ACCURATE = 2 | 0x40000 | 0x2000
 Frame = NDArray[Any]  # uint8 [H, W, 3], BGR, contiguous (OpenCV's type stubs leave the number type open)
 
 

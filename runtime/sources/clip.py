@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from ...errors import ReagingError
-from .base import ACCURATE, Frame, Shot
+from ..yuv import to_bgr
+from .base import Frame, Shot
 
-BT709 = 1  # FFmpeg's number of the color matrix of HD video
-UNTAGGED = 2
+# FFmpeg's numbers: the color matrix of HD video, none named, 0..255, and BILINEAR | ACCURATE_RND | FULL_CHR_H_INT
+BT709, UNTAGGED, FULL, ACCURATE = 1, 2, 2, 2 | 0x40000 | 0x2000
 # a clip is one file: by default FFmpeg also follows lists of other files and descriptions of network sessions, whatever they are called
 LOCAL_FILE = {
     "protocol_whitelist": "file",
@@ -80,7 +81,11 @@ class PyAvClip:
 def _to_bgr(picture: Any) -> Frame:
     """A PyAV frame as BGR, by the color matrix that it names or that players would guess."""
     hd = picture.colorspace == BT709 or (picture.colorspace == UNTAGGED and picture.height >= HD_HEIGHT)
-    frame = picture.to_ndarray(format="bgr24", src_colorspace="ITU709" if hd else "ITU601", interpolation=ACCURATE)
+    if picture.format.name in ("yuv420p", "yuvj420p"):
+        y, u, v = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height, : p.width] for p in picture.planes)
+        frame = to_bgr(y, u, v, "BT.709" if hd else "BT.601", picture.color_range == FULL or picture.format.name == "yuvj420p")
+    else:
+        frame = picture.to_ndarray(format="bgr24", src_colorspace="ITU709" if hd else "ITU601", interpolation=ACCURATE)
     turns = round(picture.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(frame, turns)) if turns else frame
 

@@ -1,0 +1,73 @@
+"""Colors between BGR and YUV 4:2:0, against the formulas in floating point, against FFmpeg, and there and back through a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from reaging.runtime.sinks.video import PyAvVideo
+from reaging.runtime.sources.clip import PyAvClip, _to_bgr
+from reaging.runtime.yuv import from_bgr, to_bgr
+
+WEIGHTS = {"BT.601": (0.299, 0.587, 0.114), "BT.709": (0.2126, 0.7152, 0.0722)}
+
+
+def colors(height: int, width: int) -> np.ndarray:
+    """Soft patches of all colors, black and white among them."""
+    rough = np.random.default_rng(3).integers(0, 256, (height // 24 + 2, width // 24 + 2, 3), dtype=np.uint8)
+    rough[0, 0], rough[-1, -1] = 0, 255
+    return cv2.resize(rough, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+@pytest.mark.parametrize("standard", WEIGHTS)
+@pytest.mark.parametrize("full", [False, True])
+def test_one_color_comes_back_and_its_luma_is_the_standards(standard: str, full: bool) -> None:
+    for blue, green, red in ((0, 0, 0), (255, 255, 255), (200, 30, 90), (0, 0, 255), (17, 180, 3)):
+        frame = np.full((4, 6, 3), (blue, green, red), np.uint8)
+        y, u, v = from_bgr(frame, standard, full)
+        assert y.shape == (4, 6) and u.shape == v.shape == (2, 3)
+        luma = np.dot(WEIGHTS[standard], (red, green, blue))
+        assert abs(int(y[0, 0]) - (luma if full else 16 + luma * 219 / 255)) <= 0.51
+        assert np.abs(to_bgr(y, u, v, standard, full).astype(int) - frame).max() <= 2  # each of Y, U, V is rounded once
+
+
+def test_a_picture_comes_back_but_for_its_finest_colors() -> None:
+    frame = colors(96, 128)
+    back = to_bgr(*from_bgr(frame))
+    assert abs((back.astype(int) - frame).mean()) < 0.1 and np.abs(back.astype(int) - frame).mean() < 2
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47), (2, 2)])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p"])
+@pytest.mark.parametrize("hd", [False, True])
+def test_a_frame_of_a_clip_is_what_ffmpeg_makes_of_it(size: tuple[int, int], pixels: str, hd: bool) -> None:
+    av = pytest.importorskip("av")
+    width, height = size
+    picture = av.VideoFrame(width, height, pixels)
+    source = colors(height + height % 2, width + width % 2)
+    for plane, values in zip(picture.planes, from_bgr(source, full=pixels == "yuvj420p"), strict=True):
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width] = values[
+            : plane.height, : plane.width
+        ]
+    picture.colorspace = 1 if hd else 5
+    want = picture.to_ndarray(format="bgr24", src_colorspace="ITU709" if hd else "ITU601", interpolation=2 | 0x40000 | 0x2000).astype(int)
+    got = _to_bgr(picture)
+    assert got.shape == (height, width, 3) and got.dtype == np.uint8 and got.flags.c_contiguous
+    if hd and width > 2:
+        assert np.abs(got.astype(int) - source[:height, :width]).mean() < 1.5
+    if not width % 2:  # where the last colors are half outside, FFmpeg stretches all of them
+        assert abs((got - want).mean()) < 0.5 and np.abs(got - want).mean() < 1.5
+
+
+def test_a_recording_shows_the_colors_that_went_in(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    frame = colors(96, 128)
+    with PyAvVideo(tmp_path / "a.mp4", 10, None) as video:
+        for i in range(3):
+            video.write(frame, i / 10, "")
+    shots = list(PyAvClip(tmp_path / "a.mp4"))
+    assert len(shots) == 3
+    assert np.abs((shots[-1].frame.astype(int) - frame).mean((0, 1))).max() < 1
