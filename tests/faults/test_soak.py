@@ -22,9 +22,10 @@ from reaging.runtime.backends import open_backend
 from reaging.runtime.sinks.base import Null
 
 
-def made(memory: np.ndarray, ms: np.ndarray, **changes: object) -> list[str]:
+def made(memory: np.ndarray, ms: np.ndarray, pace_ms: np.ndarray | float = 1.0, **changes: object) -> list[str]:
     times = np.stack([ms, ms], axis=1) / 1000
-    run = _soaked("null", 0, 1.0, [(i, int(m)) for i, m in enumerate(memory)], times, (1, 1), (5, 5), [])
+    paces = [(i + 1, float(pace) / 1000) for i, pace in enumerate(np.broadcast_to(pace_ms, len(ms)))][::10]
+    run = _soaked("null", 0, 1.0, [(i, int(m)) for i, m in enumerate(memory)], times, paces, (1, 1), (5, 5), [])
     return dataclasses.replace(run, **changes).failed
 
 
@@ -34,6 +35,9 @@ def test_what_counts_as_failed() -> None:
     assert made(warm, even) == [], "warming up is no growth"
     assert made(np.linspace(100e6, 110e6, 200), even) == ["memory grew by 7.9 %"]
     assert made(flat, np.linspace(5, 7, 1000)) == ["the last tenth is 1.34 times as slow"]
+    slower = np.linspace(1, 1.7, 1000)
+    assert made(flat, 5 * slower, slower) == [], "the processor's clock is not the sink's fault"
+    assert made(flat, even, 1 / slower) != [], "nor does a faster clock hide it"
     assert made(flat, even, threads=(1, 3), handles=(5, 6), left=["x.part"]) == [
         "2 threads are left", "1 file handles are left", "left: x.part",
     ]  # fmt: skip
