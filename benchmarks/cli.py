@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..command import Group, Number
+from ..command import MOST_THREADS, Group, Number
 from ..errors import ReagingError
 from .options import PATH, names, need, outputs, parse_sizes, positive, progress
 
@@ -142,7 +142,7 @@ def _measured(kind: str, cases: list[Case], rounds: int) -> dict[str, Any]:
 @click.option("--clip", "clips", multiple=True, help="A clip to measure steadiness on; may be repeated.")
 @click.option("--clip-ages", default="75", show_default=True, help="Target ages on the clips.")
 @click.option("--clip-frames", type=click.IntRange(2), default=90, show_default=True, help="Frames of each clip.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True)
 @click.option("--rows", type=click.IntRange(1), default=10, show_default=True, help="Faces on the sheet.")
 @click.option("--out", required=True, type=PATH, help="Folder for report.json, report.md, sheet.png, plot.png.")
 def quality(
@@ -213,7 +213,7 @@ def _age_range(text: str) -> tuple[float, float]:
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="70", show_default=True, help="Target age in years.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True, help="0: all cores.")
+@click.option("--threads", type=click.IntRange(0, MOST_THREADS), default=0, show_default=True, help="0: all cores.")
 @click.option("--detector", type=PATH, help="A YuNet ONNX in place of the bundled finder and aligner.")
 @click.option("--max-frames", type=click.IntRange(1), default=60, show_default=True, help="Of each clip.")
 @outputs(charts=True)
@@ -315,7 +315,7 @@ def compare(ctx: click.Context, before: Path, after: Path, json_path: Path | Non
 @click.option("--age-model", type=PATH, required=True, help="ONNX file that estimates ages; not one that the model was trained with.")
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="75", show_default=True, help="Target age in years.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True, help="0: all cores.")
+@click.option("--threads", type=click.IntRange(0, MOST_THREADS), default=0, show_default=True, help="0: all cores.")
 @click.option("--max-frames", type=click.IntRange(10), default=150, show_default=True)
 @click.option("--late", type=click.IntRange(1), default=3, show_default=True, help="Frames by which a slow generator is behind.")
 @click.option("--slow", "slow_ms", type=Number(0), default=100.0, show_default=True, help="Milliseconds it is slower by.")
@@ -369,7 +369,7 @@ def smoothing(clips: tuple[str, ...], max_frames: int, json_path: Path | None) -
 @click.option("--model", type=PATH, help="Generator.  [default: the bundled one]")
 @click.option("--age", default="70", show_default=True, help="Target age in years.")
 @click.option("--size", help="Scale the clip to WIDTHxHEIGHT.  [default: as it is]")
-@click.option("--threads", type=click.IntRange(0, 1024), default=1, show_default=True, help="Of the generator; 0: all cores.")
+@click.option("--threads", type=click.IntRange(0, MOST_THREADS), default=1, show_default=True, help="Of the generator; 0: all cores.")
 @click.option("--json", "json_path", type=PATH, help="Write the report here, with the machine it was measured on.")
 @click.option("--plot", type=PATH, help="Write memory and frame times over the frames as a PNG.")
 @click.pass_context

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from ..errors import ReagingError
-from ..files import whole_file
 from ..runtime.faces.face import Face, Points
 from ..runtime.faces.find import FaceFinder, YuNetFinder, overlap
 from ..runtime.faces.landmarks import MIRRORED, FaceAligner
@@ -21,7 +20,7 @@ from ..runtime.faces.track import FaceTracker, convincing
 from ..runtime.sinks.picture import write_picture
 from ..runtime.sources import open_source
 from ..runtime.sources.base import Frame, Shot
-from .report import fingerprint, markdown_table, write_json
+from .report import fingerprint, markdown_table, write_json, write_text
 
 EVERY = 5  # of a clip's frames, for everything but steadiness
 LARGE = 60  # pixels of a face's height from which it must be found
@@ -90,8 +89,7 @@ def measure_faces(yunet: Path, clips: list[Path], photos: list[Path], out: Path)
     finally:
         cv2.setNumThreads(threads)
     write_json(out / "faces.json", report)
-    with whole_file(out / "faces.md") as page:
-        page.write_text(faces_markdown(report), "utf-8")
+    write_text(out / "faces.md", faces_markdown(report))
     return report
 
 

@@ -26,7 +26,7 @@ from ..runtime.backends.base import Floats
 from ..runtime.cuda.driver import driver_error, first_gpu
 from .gpu_parity import Trembling, kernels
 from .gpu_targets import LARGE, MODEL, targets
-from .report import fingerprint, markdown_table, write_json
+from .report import fingerprint, markdown_table, write_json, write_text
 
 if TYPE_CHECKING:
     from ..runtime.cuda.frames import GpuFrames
@@ -300,7 +300,7 @@ def _attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def write(work: Work) -> None:
     """The report so far."""
     write_json(work.out / "gpu-report.json", {"machine": fingerprint(), "absent": work.absent, "steps": work.results})
-    (work.out / "gpu-report.md").write_text(markdown(work), "utf-8")
+    write_text(work.out / "gpu-report.md", markdown(work))
 
 
 def markdown(work: Work) -> str:

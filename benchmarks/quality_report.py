@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from .quality import PSNR_CAP, Answers, Faces
 from .quality_clip import OnClip
 from .quality_cost import THREADS, Cost
 from .quality_scores import NEAR, REAL_TARGETS, Scores
-from .report import fingerprint, markdown_table
+from .report import fingerprint, markdown_table, write_json, write_text
 
 TILE = 160  # pixels of one face in the sheet
 HEAD = 22  # pixels above each face for its caption
@@ -56,10 +55,8 @@ def write_quality(report: Report, out: str | Path, rows: int = 10) -> list[Path]
         "names": report.faces.names,
     }
     written = [folder / "report.json", folder / "report.md", folder / "sheet.png"]
-    with whole_file(written[0]) as part:
-        part.write_text(json.dumps(content, indent=1), "utf-8")
-    with whole_file(written[1]) as part:
-        part.write_text(quality_markdown(report) + "\n", "utf-8")
+    write_json(written[0], content)
+    write_text(written[1], quality_markdown(report) + "\n")
     write_picture(written[2], quality_sheet(report, rows)[:, :, ::-1])
     plot = folder / "plot.png"
     if _plot(report, plot):

@@ -85,8 +85,7 @@ def write_report(
     if json_path:
         write_json(json_path, report)
     if markdown_path:
-        with whole_file(markdown_path) as part:
-            part.write_text(text + "\n", "utf-8")
+        write_text(markdown_path, text + "\n")
     if charts:
         from .charts import draw_charts
 
@@ -96,8 +95,13 @@ def write_report(
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Writes a report whole or not at all; raises ReagingError where the place cannot be written."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """The same of a text."""
     with whole_file(path) as part:
-        part.write_text(json.dumps(content, indent=1), "utf-8")
+        part.write_text(text, "utf-8")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReagingError
-from ..files import whole_file
 from ..runtime.backends.base import Backend
 from ..runtime.sinks.picture import write_picture
 from .carrying import measure_carrying, measure_live
 from .judges import Judge
 from .obstacle import measure_obstacle
-from .report import fingerprint, markdown_table, write_json
+from .report import fingerprint, markdown_table, write_json, write_text
 from .steadiness import MEASURES, Remembering, measure_steadiness
 
 MEASUREMENTS = len(MEASURES) + 3  # of each clip
@@ -57,8 +56,7 @@ def write_steadiness(
         done()
     write_json(out / "steadiness.json", report)
     text = steadiness_markdown(report)
-    with whole_file(out / "steadiness.md") as part:
-        part.write_text(text, "utf-8")
+    write_text(out / "steadiness.md", text)
     return text
 
 

@@ -13,6 +13,7 @@ import click
 from .errors import ReagingError
 
 T = TypeVar("T")
+MOST_THREADS = 1024  # of one pool, or processes: with more the engines hang or run out of memory
 for _name, _value in {  # read when cv2 is imported, which every command does later
     "OPENCV_IO_MAX_IMAGE_PIXELS": "150000000",  # of one picture: more is a decompression bomb, or no photo
     "OPENCV_LOG_LEVEL": "SILENT",  # its warnings say what our own errors say

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..command import Command, Number
+from ..command import MOST_THREADS, Command, Number
 from ..errors import ReagingError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _list_cameras(ctx: click.Context, param: click.Parameter, wanted: bool) -> N
 @click.option("--detector", type=Path, help="A YuNet ONNX in place of the bundled face finder and aligner.")
 @click.option(
     "--threads",
-    type=click.IntRange(0, 1024),
+    type=click.IntRange(0, MOST_THREADS),
     default=0,
     help="Processor threads of the generator. Default: all cores, for a camera all but one.",
 )

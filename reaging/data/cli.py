@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..command import Group, Number
+from ..command import MOST_THREADS, Group, Number
 from ..errors import ReagingError
 
 LAYOUTS = ("csv", "ffhq-aging", "utkface", "fairface", "all-age-faces")  # of layouts.py, which is imported late
@@ -23,7 +23,7 @@ def main() -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--layout", default="csv", show_default=True, type=click.Choice(LAYOUTS), help="How SOURCE is laid out.")
 @click.option("--size", default=256, show_default=True, type=click.IntRange(32, 1024), help="Pixels of the square crops.")
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; without it one for each core.")
+@click.option("--workers", type=click.IntRange(1, MOST_THREADS), help="Processes; without it one for each core.")
 @click.option("--filter", "changes", multiple=True, metavar="NAME=VALUE", help="Change one limit, or 'off'; repeatable (docs/data.md).")
 @click.option("--detector", type=click.Path(path_type=Path), help="A YuNet ONNX file in place of the bundled finder and aligner.")
 @click.option("--masks", type=click.Path(path_type=Path), help="A face-parsing ONNX file that says which pixels may change.")

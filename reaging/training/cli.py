@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..command import Command, Number
+from ..command import MOST_THREADS, Command, Number
 from ..errors import ReagingError
 
 
@@ -23,7 +23,7 @@ from ..errors import ReagingError
 @click.option("--resume", is_flag=True, help="Go on from OUT/checkpoint.pt, exactly as if it had not been interrupted.")
 @click.option("--dry-run", is_flag=True, help="Print parameters, MACs, memory and steps, and train nothing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of torch.")
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads of torch.")
 @click.option("--save-seconds", type=Number(0, 1e6), default=180.0, show_default=True, help="Time between checkpoints.")
 @click.option("--sample-every", type=click.IntRange(1), default=500, show_default=True, help="Steps between sample sheets.")
 def main(
