@@ -196,7 +196,7 @@ def _open_sound(av: Any, path: Path, output: Any) -> tuple[_Sound | None, str]:
     if stream is None:
         container.close()
         return None, ""
-    codec = stream.codec_context.name
+    codec = "what no codec is known for" if stream.codec_context is None else stream.codec_context.name
     if codec not in IN_MP4:
         container.close()
         return None, f"the sound was left out: {codec} cannot be copied into this file"

@@ -45,6 +45,8 @@ class PyAvClip:
         try:
             self._container = av.open(f"file:{path}", options=LOCAL_FILE)  # with the scheme a colon in the name is no other one
             stream = self._container.streams.video[0]
+            if stream.codec_context is None:  # PyAV before 18.1 crashes where a file ends before it says how it is coded
+                raise ValueError
             stream.thread_type = "AUTO"
             self._frames: Iterator[Any] = self._container.decode(stream)
             self._first = next(self._frames)

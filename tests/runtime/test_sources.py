@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from reaging.errors import ReagingError
+from reaging.runtime.sinks.video import PyAvVideo
 from reaging.runtime.sources import is_live, open_source
 from reaging.runtime.sources.clip import OpenCvClip, PyAvClip
 from reaging.runtime.sources.photo import read_photo
@@ -58,6 +60,18 @@ def test_a_clip_that_is_turned_in_its_file_comes_upright(tmp_path: Path) -> None
         frame = next(iter(reader(path))).frame
         assert frame.shape == (64, 48, 3)
         assert frame[60, 24, 2] > 150 and frame[4, 24, 2] < 90, reader  # the left is now below
+
+
+def test_a_clip_that_ends_before_it_says_how_it_is_coded_is_no_video(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    with PyAvVideo(tmp_path / "a.mp4", 10, None) as video:
+        for i in range(8):
+            video.write(halves(96, 128), i / 10, "")
+    whole = (tmp_path / "a.mp4").read_bytes()
+    for size in range(0, 1500, 20):  # PyAV before 18.1 crashed at some of these
+        (tmp_path / "cut.mp4").write_bytes(whole[:size])
+        with suppress(ReagingError):
+            PyAvClip(tmp_path / "cut.mp4").close()
 
 
 def test_a_truncated_clip_gives_what_it_has_and_says_so(tmp_path: Path, shared: Callable[[str], Path]) -> None:
