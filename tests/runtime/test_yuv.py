@@ -1,4 +1,4 @@
-"""Colors between BGR and YUV 4:2:0, against the formulas in floating point, against FFmpeg, and there and back through a file."""
+"""Colors between BGR and YUV 4:2:0, against the standards' weights, and there and back through a file."""
 
 from __future__ import annotations
 
@@ -40,26 +40,22 @@ def test_a_picture_comes_back_but_for_its_finest_colors() -> None:
     assert abs((back.astype(int) - frame).mean()) < 0.1 and np.abs(back.astype(int) - frame).mean() < 2
 
 
-@pytest.mark.parametrize("size", [(64, 48), (63, 47), (2, 2)])
-@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p"])
-@pytest.mark.parametrize("hd", [False, True])
-def test_a_frame_of_a_clip_is_what_ffmpeg_makes_of_it(size: tuple[int, int], pixels: str, hd: bool) -> None:
+@pytest.mark.parametrize("size", [(64, 48), (63, 47)])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("standard", WEIGHTS)
+def test_a_frame_of_a_clip_has_the_colors_it_was_made_of(size: tuple[int, int], full: bool, standard: str) -> None:
     av = pytest.importorskip("av")
     width, height = size
-    picture = av.VideoFrame(width, height, pixels)
+    picture = av.VideoFrame(width, height, "yuvj420p" if full else "yuv420p")
     source = colors(height + height % 2, width + width % 2)
-    for plane, values in zip(picture.planes, from_bgr(source, full=pixels == "yuvj420p"), strict=True):
+    for plane, values in zip(picture.planes, from_bgr(source, standard, full), strict=True):
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width] = values[
             : plane.height, : plane.width
         ]
-    picture.colorspace = 1 if hd else 5
-    want = picture.to_ndarray(format="bgr24", src_colorspace="ITU709" if hd else "ITU601", interpolation=2 | 0x40000 | 0x2000).astype(int)
+    picture.colorspace = 1 if standard == "BT.709" else 5
     got = _to_bgr(picture)
     assert got.shape == (height, width, 3) and got.dtype == np.uint8 and got.flags.c_contiguous
-    if hd and width > 2:
-        assert np.abs(got.astype(int) - source[:height, :width]).mean() < 1.5
-    if not width % 2:  # where the last colors are half outside, FFmpeg stretches all of them
-        assert abs((got - want).mean()) < 0.5 and np.abs(got - want).mean() < 1.5
+    assert np.abs(got.astype(int) - source[:height, :width]).mean() < 1.5
 
 
 def test_a_recording_shows_the_colors_that_went_in(tmp_path: Path) -> None:
