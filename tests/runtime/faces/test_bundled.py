@@ -138,6 +138,16 @@ def test_two_people_are_kept_apart_over_a_whole_clip(finder: FaceFinder, aligner
     assert len(left) <= 2
 
 
+@pytest.mark.parametrize(("clip", "turned"), [("woman_720p", False), ("man_480p", True)])
+def test_nothing_in_the_background_is_taken_for_a_second_face(finder: FaceFinder, aligner: FaceAligner, clip: str, turned: bool) -> None:
+    """A plant in one clip, scaled to 640 x 480, and something in the other's mirror image were, for twenty frames."""
+    tracker = FaceTracker(finder, aligner)
+    for shot in open_source(str(shared_file(f"video/{clip}.mp4"))):
+        frame = shot.frame[:, ::-1].copy() if turned else cv2.resize(shot.frame[:, 160:1120], (640, 480), interpolation=cv2.INTER_AREA)
+        tracker.find(frame)
+        assert len(tracker.align(frame, shot.time)) == 1, shot.name
+
+
 def test_yunet_can_take_the_finders_place(yunet: Path, portrait: np.ndarray) -> None:
     face = YuNetFinder(yunet)(portrait)[0]
     assert np.abs(face.landmarks - ASTRONAUT).max() < 6
