@@ -1,5 +1,7 @@
 """Fuzzes one parser for so many seconds of processor time: ``python tests/fuzz/long.py NAME SECONDS [hypothesis|atheris]``.
 
+Every input goes through a file: with ``TMPDIR`` on a disk most of the time is waiting for it, in memory (``/dev/shm`` on Linux) none.
+
 A finding ends it with a traceback (hypothesis) or a crash file in the working folder (atheris).
 
 atheris, which follows what the code does with its input, is no dependency of the project: ``pip install atheris``.
