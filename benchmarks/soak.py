@@ -204,7 +204,7 @@ def _soaked(
     frames, tenth = len(times), max(1, len(times) // 10)
     resident = np.array([held for _, held in memory], float)
     some = max(1, len(resident) // 10)
-    ms = 1000 * np.column_stack([times, times[:, 1] / _local(paces, frames) / 1000])
+    ms = np.column_stack([1000 * times, times[:, 1] / _local(paces, frames)])  # and the last column in fixed work
     first, last = ms[frames // 100 : frames // 100 + tenth], ms[-tenth:]
     clock, processor, paced = np.percentile([first, last], 99, axis=1).round(3).T.tolist()
     hundredths = [round(float(np.percentile(part, 99)), 3) for part in np.array_split(ms[:, 1], min(100, frames))]
@@ -307,18 +307,9 @@ def _own_temporary_folder() -> Iterator[Path]:
 def soak_markdown(runs: list[Soaked]) -> str:
     """The table, and what failed below it."""
     head = [
-        "sink",
-        "frames",
-        "faces",
-        "memory MB",
-        "growth",
-        "p99 first, last ms",
-        "processor p99 ms",
-        "in fixed work",
-        "threads",
-        "handles",
+        "sink", "frames", "faces", "memory MB", "growth", "p99 first, last ms", "processor p99 ms", "in fixed work", "threads", "handles",
         "left",
-    ]
+    ]  # fmt: skip
     rows = [
         [
             r.sink, str(r.frames), str(r.faces), f"{r.memory[-1][1] / 1e6:.0f}", f"{100 * r.growth:+.1f} %",

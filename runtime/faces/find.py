@@ -82,7 +82,7 @@ def reduced(frame: Picture, long_side: int) -> tuple[Picture, Points]:
         return frame, np.ones(2, np.float32)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     halvings = 0
-    while min(width // (2 * size[0]), height // (2 * size[1])):
+    while width >= 2 * size[0] and height >= 2 * size[1]:
         height, width = height // 2, width // 2
         frame = cv2.resize(frame[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
         halvings += 1

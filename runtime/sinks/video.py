@@ -16,12 +16,11 @@ from types import TracebackType
 from typing import Any
 
 import cv2
-import numpy as np
 
 from ...errors import ReagingError
 from ...files import whole_file
 from ..sources.base import Frame
-from ..yuv import from_bgr
+from ..yuv import from_bgr, planes
 from .base import check_place
 from .synthetic import COMMENT, mark_video
 
@@ -85,8 +84,8 @@ class PyAvVideo:
         if self._video is None:
             self._start(frame)
         picture = self._av.VideoFrame(frame.shape[1], frame.shape[0], "yuv420p")
-        for plane, values in zip(picture.planes, from_bgr(frame), strict=True):
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width] = values
+        for plane, values in zip(planes(picture), from_bgr(frame), strict=True):
+            plane[:] = values
         self._last = max(self._last + 1, round((time - self._zero) * TICKS))
         picture.pts, picture.time_base = self._last, Fraction(1, TICKS)
         self._container.mux(self._video.encode(picture))

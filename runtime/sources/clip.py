@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ...errors import ReagingError
-from ..yuv import to_bgr
+from ..yuv import planes, to_bgr
 from .base import Frame, Shot
 
 # FFmpeg's numbers: the color matrix of HD video, none named, 0..255, and BILINEAR | ACCURATE_RND | FULL_CHR_H_INT
@@ -84,7 +84,7 @@ def _to_bgr(picture: Any) -> Frame:
     """A PyAV frame as BGR, by the color matrix that it names or that players would guess."""
     hd = picture.colorspace == BT709 or (picture.colorspace == UNTAGGED and picture.height >= HD_HEIGHT)
     if picture.format.name in ("yuv420p", "yuvj420p"):
-        y, u, v = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height, : p.width] for p in picture.planes)
+        y, u, v = planes(picture)
         frame = to_bgr(y, u, v, "BT.709" if hd else "BT.601", picture.color_range == FULL or picture.format.name == "yuvj420p")
     else:
         frame = picture.to_ndarray(format="bgr24", src_colorspace="ITU709" if hd else "ITU601", interpolation=ACCURATE)

@@ -45,8 +45,13 @@ def refused(command: click.Command, words: list[str], name: str) -> str:
     """The last line of a command's standard error; it must end with 2."""
     done = CliRunner().invoke(command, words, prog_name=name)
     assert done.exit_code == 2, (done.stderr, repr(done.exception))
-    said = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.startswith(name)]
-    assert len(said) == 1 and "; expected " in said[0], done.stderr
+    return the_line(done.stderr, name)
+
+
+def the_line(errors: str, name: str) -> str:
+    """The only one that a command says of itself on standard error, which must be of a ReagingError."""
+    said = [line for line in errors.replace("\r", "\n").splitlines() if line.startswith(name)]
+    assert len(said) == 1 and "; expected " in said[0], errors
     return said[0]
 
 
@@ -66,14 +71,14 @@ main(words, prog_name="reaging-train")
 
 
 def refused_in_little_room(materials: Path, out: Path, changes: tuple[str, ...], megabytes: int) -> str:
-    """The last line of a training that has so much memory beside what a small one takes; it must end with 2."""
+    """The line of a training that has so much memory beside what a small one takes; it must end with 2."""
     begin = [str(materials / "faces"), *TRAIN]
     wanted = [*begin, "--out", str(out / "run"), *(word for change in changes for word in ("--set", change))]
     small = [*begin, "--out", str(out / "small"), "--set", "batch=2"]
     line = [sys.executable, "-c", IN_LITTLE_ROOM, json.dumps([small, wanted, megabytes << 20])]
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
+    return the_line(done.stderr, "reaging-train")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is read from /proc")

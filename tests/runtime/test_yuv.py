@@ -10,7 +10,7 @@ import pytest
 
 from reaging.runtime.sinks.video import PyAvVideo
 from reaging.runtime.sources.clip import PyAvClip, _to_bgr
-from reaging.runtime.yuv import from_bgr, to_bgr
+from reaging.runtime.yuv import from_bgr, planes, to_bgr
 
 WEIGHTS = {"BT.601": (0.299, 0.587, 0.114), "BT.709": (0.2126, 0.7152, 0.0722)}
 
@@ -48,10 +48,8 @@ def test_a_frame_of_a_clip_has_the_colors_it_was_made_of(size: tuple[int, int], 
     width, height = size
     picture = av.VideoFrame(width, height, "yuvj420p" if full else "yuv420p")
     source = colors(height + height % 2, width + width % 2)
-    for plane, values in zip(picture.planes, from_bgr(source, standard, full), strict=True):
-        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width] = values[
-            : plane.height, : plane.width
-        ]
+    for plane, values in zip(planes(picture), from_bgr(source, standard, full), strict=True):
+        plane[:] = values[: plane.shape[0], : plane.shape[1]]
     picture.colorspace = 1 if standard == "BT.709" else 5
     got = _to_bgr(picture)
     assert got.shape == (height, width, 3) and got.dtype == np.uint8 and got.flags.c_contiguous
