@@ -18,16 +18,18 @@ from io import BytesIO
 from pathlib import Path
 
 import click
+import cv2
+import numpy as np
+from onnx import helper, numpy_helper
 
 from reaging.ages import parse_age
-from reaging.card import ModelCard
+from reaging.card import CARD_KEY, ModelCard
 from reaging.data.filters import parse_filters
 from reaging.data.layouts import LAYOUTS, read_layout
 from reaging.data.shards import MANIFEST, manifest_shards, open_records
 from reaging.errors import ReagingError
 from reaging.runtime.backends.engines import read_facts
 from reaging.runtime.backends.modelfile import read_model
-from reaging.runtime.bundled import FOLDER
 from reaging.runtime.cli import SizeType
 from reaging.runtime.sinks.synthetic import marked
 from reaging.runtime.sinks.web import parse_address, trusted
@@ -145,6 +147,22 @@ def tar_of(**files: bytes) -> bytes:
     return out.getvalue()
 
 
+def model_file() -> bytes:
+    """A whole ONNX file with a card, a weight, and another weight within a branch of a condition."""
+    weight = numpy_helper.from_array(np.zeros(3, np.float32), "w")
+    branch = helper.make_graph([], "branch", [], [], [weight])
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    model = helper.make_model(helper.make_graph([node], "g", [], [], [weight]))
+    helper.set_model_props(model, {CARD_KEY: CARD.to_json()})
+    return bytes(model.SerializeToString())
+
+
+def pictures() -> tuple[bytes, ...]:
+    """Small pictures of every kind that takes a mark, as OpenCV writes them."""
+    kinds = ((".png", []), (".jpg", []), (".tif", []), (".webp", []), (".webp", [cv2.IMWRITE_WEBP_QUALITY, 50]))
+    return tuple(cv2.imencode(suffix, np.full((6, 9, 3), 99, np.uint8), flags)[1].tobytes() for suffix, flags in kinds)
+
+
 def _size(data: bytes) -> object:
     return SizeType().convert(text(data), None, None)
 
@@ -208,7 +226,7 @@ TARGETS: dict[str, Target] = {
     # files
     "card": Target(lambda d: ModelCard.from_json(d.decode("utf-8", "replace")), (CARD.to_json().encode(),)),
     "sidecar": Target(_sidecar, (json.dumps(FACTS).encode(),)),
-    "model": Target(lambda d: read_model(_file("m.onnx", d)), ((FOLDER / "aligner.onnx").read_bytes()[-4000:],)),
+    "model": Target(lambda d: read_model(_file("m.onnx", d)), (model_file(),)),
     "manifest": Target(_manifest, (b'{"shards": [{"file": "shard-00000.tar", "bytes": 3}]}',)),
     "labels": Target(_labels, (TABLE, b"file,age\na.png,5\n")),
     "shard": Target(_shard, (SMALL_TAR,)),
@@ -222,7 +240,7 @@ TARGETS: dict[str, Target] = {
     "preset-in-checkpoint": Target(_preset, (b'{"name": "tiny", "size": 64, "widths": [8, 16], "batch": 8}',)),
     "checkpoint": Target(_checkpoint, (b"PK\x03\x04" + bytes(60), b"\x80\x02}q\x00.")),
     "report": Target(_report, (REPORT,)),
-    "mark": Target(lambda d: [marked(d, suffix) for suffix in (".png", ".jpg", ".webp", ".tif")], (b"\x89PNG\r\n\x1a\n" + bytes(40),)),
+    "mark": Target(lambda d: [marked(d, suffix) for suffix in (".png", ".jpg", ".webp", ".tif")], pictures()),
     # options
     "sweep": Target(lambda d: parse_sweep(text(d)), (b"5:80:6s",)),
     "set": Target(_changes, (b"tiny\nwidths=8,16\nlr=1e-3\nsize=64", b"finder\nlr=0.1", b"ragan-256\nname=x")),
