@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,7 +99,7 @@ def _machines(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _change(key: tuple[str, ...], a: dict[str, Any], b: dict[str, Any]) -> Change:
-    before, after = float(a["wall_ms"]["p50"]), float(b["wall_ms"]["p50"])
+    before, after = _times([a["wall_ms"]["p50"], b["wall_ms"]["p50"]])
     bound = max(LEAST_BOUND, _spread(key, a) + _spread(key, b))
     ratio = after / before
     verdict = "slower" if ratio > 1 + bound else "faster" if ratio < 1 / (1 + bound) else "same"
@@ -114,5 +115,12 @@ def _spread(key: tuple[str, ...], case: dict[str, Any]) -> float:
             f"at least {LEAST_ROUNDS}, to know the noise",
             "measure with more --rounds",
         )
-    low, middle, high = np.percentile(medians, [10, 50, 90])
+    low, middle, high = np.percentile(_times(medians), [10, 50, 90])
     return float((high - low) / middle)
+
+
+def _times(values: list[Any]) -> list[float]:
+    times = [float(value) for value in values]
+    if not all(0 < time < math.inf for time in times):
+        raise ValueError(f"no times: {values}")
+    return times

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import ReagingError
+from ..files import write_text
 from ..runtime.faces.face import Face, Points
 from ..runtime.faces.find import FaceFinder, YuNetFinder, overlap
 from ..runtime.faces.landmarks import MIRRORED, FaceAligner
@@ -20,7 +21,7 @@ from ..runtime.faces.track import FaceTracker, convincing
 from ..runtime.sinks.picture import write_picture
 from ..runtime.sources import open_source
 from ..runtime.sources.base import Frame, Shot
-from .report import fingerprint, markdown_table, write_json, write_text
+from .report import fingerprint, markdown_table, write_json
 
 EVERY = 5  # of a clip's frames, for everything but steadiness
 LARGE = 60  # pixels of a face's height from which it must be found

@@ -22,11 +22,12 @@ import numpy as np
 from ..card import ModelCard
 from ..command import Command
 from ..errors import ReagingError
+from ..files import write_text
 from ..runtime.backends.base import Floats
 from ..runtime.cuda.driver import driver_error, first_gpu
 from .gpu_parity import Trembling, kernels
 from .gpu_targets import LARGE, MODEL, targets
-from .report import fingerprint, markdown_table, write_json, write_text
+from .report import fingerprint, markdown_table, write_json
 
 if TYPE_CHECKING:
     from ..runtime.cuda.frames import GpuFrames

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReagingError
-from ..files import whole_file
+from ..files import whole_file, write_text
 from ..runtime.sinks.picture import write_picture
 from .judges import Crops
 from .quality import PSNR_CAP, Answers, Faces
 from .quality_clip import OnClip
 from .quality_cost import THREADS, Cost
 from .quality_scores import NEAR, REAL_TARGETS, Scores
-from .report import fingerprint, markdown_table, write_json, write_text
+from .report import fingerprint, markdown_table, write_json
 
 TILE = 160  # pixels of one face in the sheet
 HEAD = 22  # pixels above each face for its caption

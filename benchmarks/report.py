@@ -15,7 +15,7 @@ import click
 
 from .. import __version__
 from ..errors import ReagingError
-from ..files import whole_file
+from ..files import write_text
 from ..runtime.backends.base import cores
 from ..runtime.sinks.base import check_place
 
@@ -96,12 +96,6 @@ def write_report(
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Writes a report whole or not at all; raises ReagingError where the place cannot be written."""
     write_text(path, json.dumps(content, indent=1))
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """The same of a text."""
-    with whole_file(path) as part:
-        part.write_text(text, "utf-8")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

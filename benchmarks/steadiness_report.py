@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReagingError
+from ..files import write_text
 from ..runtime.backends.base import Backend
 from ..runtime.sinks.picture import write_picture
 from .carrying import measure_carrying, measure_live
 from .judges import Judge
 from .obstacle import measure_obstacle
-from .report import fingerprint, markdown_table, write_json, write_text
+from .report import fingerprint, markdown_table, write_json
 from .steadiness import MEASURES, Remembering, measure_steadiness
 
 MEASUREMENTS = len(MEASURES) + 3  # of each clip

@@ -43,6 +43,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             part.unlink()
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """A text in UTF-8, whole or not at all; what of a file's name is no UTF-8 becomes an escape. Raises what whole_file raises."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def remove_abandoned(folder: Path, idle_s: float = 0.0) -> None:
     """Removes what ``whole_file`` left there when its process was killed; not what changed less than ``idle_s`` seconds ago."""
     with suppress(OSError):

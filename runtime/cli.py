@@ -292,12 +292,11 @@ def _play(origin: Source, face_filter: FaceFilter, view: View, output: Any, max_
 def _report(face_filter: FaceFilter, frames: int, seconds: float, *, device: str, backend: str, stats: Path | None) -> None:
     import json
 
-    from ..files import whole_file
+    from ..files import write_text
     from .stats import table
 
     summary, fps = face_filter.stages.summary(), frames / seconds
     click.echo(table(summary, frames, face_filter.faces_seen, fps))
     if stats:
         facts = {"stages": summary, "frames": frames, "faces": face_filter.faces_seen, "device": device, "backend": backend.lower()}
-        with whole_file(stats) as part:
-            part.write_text(json.dumps(facts | {"fps": round(fps, 2)}, indent=1))
+        write_text(stats, json.dumps(facts | {"fps": round(fps, 2)}, indent=1))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReagingError
-from ..files import whole_file
+from ..files import whole_file, write_text
 from .archive import Span
 from .crops import Crop
 from .layouts import Photo
@@ -98,8 +98,7 @@ def keep_plan(folder: Path, plan: dict[str, Any]) -> None:
     path = folder / "plan.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part:
-            part.write_text(json.dumps(plan, indent=1))
+        write_text(path, json.dumps(plan, indent=1))
         return
     try:
         known = json.loads(path.read_bytes())

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..ages import CLASS_NAMES, age_class
-from ..files import whole_file
+from ..files import write_text
 from .archive import Dropped
 from .layouts import TERMS
 from .measures import Measures
@@ -56,8 +56,7 @@ def write_report(
     ]
     page = "\n".join(["<!doctype html>", '<html lang="en"><meta charset="utf-8">', f"<title>{html.escape(title)}</title>",
                       f"<style>{STYLE}</style>", *parts, "</html>", ""])  # fmt: skip
-    with whole_file(path) as part:
-        part.write_text(page, encoding="utf-8", errors="backslashreplace")
+    write_text(path, page)
 
 
 def age_histogram(ages: Sequence[tuple[str, float]], by_class: bool) -> str:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .. import __version__
-from ..files import whole_file
+from ..files import write_text
 from .archive import Dropped, Span
 from .crops import JPEG, Crop, Cutting, FaceCutter, measure
 from .filters import OFF
@@ -76,8 +76,7 @@ def synthesize(
 def _write_person(path: Path, person: Person, cutter: FaceCutter) -> None:
     """The labels first: where the piece is, they are too."""
     rows = [{"age": a, "estimates": e, "alpha": x} for a, e, x in zip(person.ages, person.estimates, person.alphas, strict=True)]
-    with whole_file(path.with_suffix(".json")) as part:
-        part.write_text(json.dumps(rows))
+    write_text(path.with_suffix(".json"), json.dumps(rows))
     write_piece(path, [_crop(np.ascontiguousarray(picture[:, :, ::-1]), cutter) for picture in person.pictures])
 
 

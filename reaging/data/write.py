@@ -15,7 +15,7 @@ from typing import Any
 
 from ..ages import CLASS_NAMES, age_class
 from ..errors import ReagingError
-from ..files import whole_file
+from ..files import whole_file, write_text
 from .archive import Dropped
 from .layouts import TERMS
 from .pieces import Done, add_member
@@ -116,8 +116,7 @@ def write_manifest(out: Path, shards: Sequence[Path], settings: dict[str, Any], 
         "pictures": counts,
         "dropped": dict(sorted(Counter(d.reason for d in dropped).items())),
     }
-    with whole_file(out / MANIFEST) as part:
-        part.write_text(json.dumps(manifest, indent=1) + "\n")
+    write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def read_manifest(out: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReagingError
-from ..files import whole_file
+from ..files import write_text
 
 
 class Log:
@@ -23,8 +23,7 @@ class Log:
         self.path = folder / "log.jsonl"
         if self.path.exists():
             kept = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= start]
-            with whole_file(self.path) as part:
-                part.write_text("".join(kept))
+            write_text(self.path, "".join(kept))
         self.board: Any = None
         with _written(self.path):
             self.file = self.path.open("a")

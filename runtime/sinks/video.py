@@ -20,6 +20,7 @@ import cv2
 from ...errors import ReagingError
 from ...files import whole_file
 from ..sources.base import Frame
+from ..sources.clip import LOCAL_FILE
 from ..yuv import from_bgr, planes
 from .base import check_place
 from .synthetic import COMMENT, mark_video
@@ -190,7 +191,7 @@ class _Sound:
 
 def _open_sound(av: Any, path: Path, output: Any) -> tuple[_Sound | None, str]:
     """The sound of ``path``, ready to be copied, and a line for the user where it has sound that cannot be."""
-    container = av.open(f"file:{path}")
+    container = av.open(f"file:{path}", options=LOCAL_FILE)
     stream = next(iter(container.streams.audio), None)
     if stream is None:
         container.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def test_the_bound_is_the_spread_of_both_and_never_below_the_least() -> None:
 def test_too_few_rounds_know_no_noise() -> None:
     with pytest.raises(ReagingError, match="measured in 4 rounds;"):
         compare_reports(STEADY, report(10.0, [10.0] * 4))
+
+
+@pytest.mark.parametrize("rounds", [[0.0] * 5, [10.0, 10.0, math.nan, 10.0, 10.0], [10.0, 10.0, 10.0, 10.0, math.inf], [-1.0] * 5])
+def test_what_is_no_time_is_damage(rounds: list[float]) -> None:
+    with pytest.raises(ReagingError, match="a report is damaged"):
+        compare_reports(STEADY, report(10.0, rounds))
 
 
 def test_what_else_may_explain_a_change_is_noted() -> None:
