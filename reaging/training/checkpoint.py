@@ -18,6 +18,7 @@ from ..files import whole_file
 from ..presets import preset_from_dict
 
 CHECKPOINT_FORMAT = 1
+MOST_STEPS = 10**12
 KEYS = {"format", "version", "preset", "nets", "ema", "optimizers", "step", "data"}
 
 
@@ -64,7 +65,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ReagingError(f"{path} is not a checkpoint of reaging", "a whole file with weights only", remedy) from None
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         raise ReagingError(f"{path} is not a checkpoint of reaging", f"the keys {', '.join(sorted(KEYS))}", remedy)
-    if content["format"] != CHECKPOINT_FORMAT:
+    if type(content["format"]) is int and content["format"] != CHECKPOINT_FORMAT:
         raise ReagingError(f"{path} has checkpoint format {content['format']}", f"format {CHECKPOINT_FORMAT}", "use a matching version")
     if not _is_whole(content):
         raise ReagingError(f"{path} is damaged", "fields of the kinds that reaging-train writes, and finite weights", remedy)
@@ -73,7 +74,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def _is_whole(content: dict[str, Any]) -> bool:
     """Whether the fields are of the kinds that everybody takes them for."""
-    if type(content["step"]) is not int or not all(isinstance(content[k], dict) for k in ("preset", "nets", "ema", "optimizers")):
+    if type(content["format"]) is not int or type(content["step"]) is not int or not 0 <= content["step"] <= MOST_STEPS:
+        return False
+    if not all(isinstance(content[k], dict) for k in ("preset", "nets", "ema", "optimizers")):
         return False
     ages = content.get("ages", CLASS_CENTERS)  # of a generator whose age code is calibrated
     if not isinstance(ages, (list, tuple)) or len(ages) != len(CLASS_CENTERS) or not all(type(age) is float for age in ages):
@@ -81,9 +84,16 @@ def _is_whole(content: dict[str, Any]) -> bool:
     if not all(0 <= low < high <= 120 for low, high in itertools.pairwise(ages)):
         return False
     states = [*content["nets"].values(), *content["ema"].values()]
-    if not all(isinstance(state, dict) and all(isinstance(t, torch.Tensor) for t in state.values()) for state in states):
+    if not all(isinstance(state, dict) and all(isinstance(k, str) and _is_weight(t) for k, t in state.items()) for state in states):
         return False
     return all(bool(t.isfinite().all()) for state in content["ema"].values() for t in state.values())
+
+
+def _is_weight(value: object) -> bool:
+    """Numbers in memory: torch's files may also hold sparse, quantized and absent ones, which no network here is made of."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    return value.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool)
 
 
 def restore(task: Any, content: dict[str, Any], where: str) -> int:
@@ -95,7 +105,7 @@ def restore(task: Any, content: dict[str, Any], where: str) -> int:
             net.load_state_dict(content["ema"][k])
         for k, optimizer in task.optimizers.items():
             optimizer.load_state_dict(content["optimizers"][k])
-    except (KeyError, RuntimeError, ValueError):
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
         raise ReagingError(
             f"{where} holds other networks", f"those of preset {task.preset.name}", "resume with the preset and --set of the first start"
         ) from None

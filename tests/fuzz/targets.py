@@ -20,20 +20,28 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
+import torch
 from onnx import helper, numpy_helper
 
 from reaging.ages import parse_age
+from reaging.benchmarks.compare import compare_reports
+from reaging.benchmarks.options import parse_sizes, positive
+from reaging.benchmarks.report import read_json
 from reaging.card import CARD_KEY, ModelCard
+from reaging.data.archive import Span
 from reaging.data.filters import parse_filters
 from reaging.data.layouts import LAYOUTS, read_layout
 from reaging.data.shards import MANIFEST, manifest_shards, open_records
 from reaging.errors import ReagingError
+from reaging.export.cli import _parse_batch
+from reaging.presets import make_preset, preset_from_dict
 from reaging.runtime.backends.engines import read_facts
 from reaging.runtime.backends.modelfile import read_model
 from reaging.runtime.cli import SizeType
 from reaging.runtime.sinks.synthetic import marked
 from reaging.runtime.sinks.web import parse_address, trusted
 from reaging.runtime.sweep import parse_sweep
+from reaging.training.checkpoint import generator_of, load_checkpoint
 
 PLACE = Path(tempfile.mkdtemp(prefix="reaging-fuzz-"))
 atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
@@ -130,8 +138,6 @@ def _source(data: bytes) -> object:
 
 def _names(data: bytes) -> object:
     """File names, which two layouts read."""
-    from reaging.data.archive import Span
-
     files = {line: Span(Path(line)) for line in text(data).split("\n")}
     return [LAYOUTS[layout](files, "s") for layout in ("utkface", "all-age-faces")]
 
@@ -168,8 +174,6 @@ def _size(data: bytes) -> object:
 
 
 def _sizes(data: bytes) -> object:
-    from reaging.benchmarks.options import parse_sizes, positive
-
     for parse in (parse_sizes, lambda t: positive("--n", t)):
         try:
             parse(text(data))
@@ -179,22 +183,16 @@ def _sizes(data: bytes) -> object:
 
 
 def _batch(data: bytes) -> object:
-    from reaging.export.cli import _parse_batch
-
     return _parse_batch(text(data))
 
 
 def _changes(data: bytes) -> object:
-    from reaging.presets import make_preset
-
     name, *changes = text(data).split("\n")
     return make_preset(name, changes)
 
 
 def _preset(data: bytes) -> object:
     """The preset in a checkpoint, which torch has read by then: plain values, whatever they are."""
-    from reaging.presets import preset_from_dict
-
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
@@ -203,15 +201,22 @@ def _preset(data: bytes) -> object:
 
 
 def _checkpoint(data: bytes) -> object:
-    from reaging.training.checkpoint import load_checkpoint
+    return generator_of(load_checkpoint(_file("checkpoint.pt", data)), "checkpoint.pt")
 
-    return load_checkpoint(_file("checkpoint.pt", data))
+
+def checkpoints() -> tuple[bytes, ...]:
+    """Whole ones, though without the weights that the network wants, in torch's two forms; only the older has no sums over its parts."""
+    state = {"a.weight": torch.zeros(2), "a.bias": torch.ones(1, dtype=torch.float16)}
+    content = {"format": 1, "version": "1", "preset": {"name": "tiny"}, "nets": {}, "optimizers": {}, "step": 1, "data": ""}
+    forms = []
+    for zipped in (True, False):
+        file = BytesIO()
+        torch.save({**content, "ema": {"generator": state}}, file, _use_new_zipfile_serialization=zipped)
+        forms.append(file.getvalue())
+    return tuple(forms)
 
 
 def _report(data: bytes) -> object:
-    from reaging.benchmarks.compare import compare_reports
-    from reaging.benchmarks.report import read_json
-
     report = read_json(_file("report.json", data))
     return compare_reports(report, report)
 
@@ -238,7 +243,7 @@ TARGETS: dict[str, Target] = {
     ),
     "layout-names": Target(_names, (b"26_1_0_20170116220224657.jpg\n00001A23.jpg\naligned/00002A103.jpg",)),
     "preset-in-checkpoint": Target(_preset, (b'{"name": "tiny", "size": 64, "widths": [8, 16], "batch": 8}',)),
-    "checkpoint": Target(_checkpoint, (b"PK\x03\x04" + bytes(60), b"\x80\x02}q\x00.")),
+    "checkpoint": Target(_checkpoint, (*checkpoints(), b"\x80\x02}q\x00.")),
     "report": Target(_report, (REPORT,)),
     "mark": Target(lambda d: [marked(d, suffix) for suffix in (".png", ".jpg", ".webp", ".tif")], pictures()),
     # options
