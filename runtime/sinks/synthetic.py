@@ -30,7 +30,7 @@ def marked(data: bytes, suffix: str) -> bytes:
         xmp = b"XML:com.adobe.xmp\0" + bytes(4) + XMP  # not compressed, no language
         return data[:header] + _chunk(b"tEXt", b"Comment\0" + COMMENT.encode()) + _chunk(b"iTXt", xmp) + data[header:]
     if suffix in (".jpg", ".jpeg"):
-        after = 2 + 2 + struct.unpack(">H", data[4:6])[0] if data[2:4] == b"\xff\xe0" else 2  # JFIF's own segment stays first
+        after = 2 + 2 + int.from_bytes(data[4:6], "big") if data[2:4] == b"\xff\xe0" else 2  # JFIF's own segment stays first
         return data[:after] + _segment(0xE1, XMP_IN_JPEG + XMP) + _segment(0xFE, COMMENT.encode()) + data[after:]
     if suffix == ".webp" and data[:4] + data[8:12] == b"RIFFWEBP" and len(data) > 30:
         return _in_webp(data)
