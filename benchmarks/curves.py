@@ -37,7 +37,7 @@ def read_stage(text: str, number: int) -> Stage:
     try:
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         lines = [{k: float(v) for k, v in line.items()} for line in lines if first < line["step"] <= last and np.isfinite(line["step"])]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ArithmeticError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ReagingError(f"{path} cannot be read", "the log.jsonl of a training run, or its folder", "check the path") from None
     if not lines:
         raise ReagingError(f"{text} holds no steps", "a part of a run", "leave FROM and TO out")

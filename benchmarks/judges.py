@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..card import CROP_KEY, parse_crop
 from ..errors import ReagingError
 from ..runtime.backends.ort import open_session
 
@@ -37,16 +38,16 @@ class Judge:
         self._session = open_session(_read(path), str(path), "cpu", threads)
         self._batch = batch
         self._output = self._session.get_outputs()[0].name
-        text = self._session.get_modelmeta().custom_metadata_map.get("crop", "")
+        text = self._session.get_modelmeta().custom_metadata_map.get(CROP_KEY, "")
         try:
-            cx, cy, side, size = (float(v) for v in text.split(","))
-            if not (side > 0 and size >= 1) or self._session.get_inputs()[0].name != "x":
+            cx, cy, self._side, self._size = parse_crop(text)
+            if self._session.get_inputs()[0].name != "x":
                 raise ValueError
         except ValueError:
             raise ReagingError(
                 f"{path} is no judge (crop {text!r})", "an ONNX file with input x and the metadata crop=cx,cy,side,size", "give another"
             ) from None
-        self._center, self._side, self._size = (cx, cy), side, int(size)
+        self._center = cx, cy
 
     def __call__(self, crops: Crops) -> NDArray[np.float32]:
         x = np.stack([self.look(crop) for crop in crops]) if len(crops) else np.zeros((0, 3, self._size, self._size), np.float32)

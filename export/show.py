@@ -42,7 +42,7 @@ def _engine(path: Path) -> list[str]:
     try:
         fields: dict[str, Any] = json.loads(sidecar.read_text("utf-8"))
         card = ModelCard.from_json(json.dumps(fields.pop("card")), str(sidecar))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ReagingError(
             f"{sidecar} cannot be read ({error})", "the description beside an engine", "build it with reaging-export --engine"
         ) from None

@@ -10,6 +10,7 @@ from .errors import ReagingError
 
 CARD_KEY = "reaging"  # the key of the card's JSON in an ONNX file's metadata
 CARD_FORMAT = 1
+CROP_KEY = "crop"  # of a judge: the square of a 256 px face that it looks at
 LARGEST = 4096  # pixels: what a card asks for is allocated before the network is asked whether it takes it
 KINDS = {
     **dict.fromkeys(("kind", "preset", "precision", "data", "terms", "note", "version"), str),
@@ -57,3 +58,11 @@ class ModelCard:
         if newer:
             raise ReagingError(f"{where} has card format {card.format}", f"format {CARD_FORMAT} or older", "update reaging")
         return card
+
+
+def parse_crop(text: str) -> tuple[float, float, float, int]:
+    """``cx,cy,side,size`` of a judge: center and side of its square in pixels of a 256 px face, its input's side.  Raises ValueError."""
+    cx, cy, side, size = (float(part) for part in text.split(","))
+    if not (abs(cx) <= LARGEST and abs(cy) <= LARGEST and 0 < side <= LARGEST and 1 <= size <= LARGEST):
+        raise ValueError(f"crop {text!r}")
+    return cx, cy, side, int(size)

@@ -150,7 +150,7 @@ class FaceGenerator(nn.Module):
             self._build(mapping, synthesis)
         except ReagingError:
             raise
-        except (OSError, KeyError, ValueError, StopIteration, ET.ParseError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever zip, XML and torch say of a file that is another
             raise ReagingError(
                 f"{weights} holds no such generator ({error!r})", f"the wheel of {PACKAGE}, or its folder", "fetch it"
             ) from None

@@ -66,15 +66,15 @@ def read_piece(path: Path, photos: Sequence[Photo]) -> list[Done]:
         with tarfile.open(path, "r:") as tar:
             spans = {m.name: Span(path, m.offset_data, m.size) for m in tar}
         rows: list[dict[str, Any]] = json.loads(spans["rows.json"].read())
-    except (tarfile.TarError, KeyError, ValueError):
+        return [
+            Done(
+                photo, row["reason"], Measures(**row["measures"]) if row["measures"] else None, row["content"], bytes.fromhex(row["hash"]),
+                bytes.fromhex(row["gray"]), tuple(row["landmarks"]), spans.get(f"{i}.jpg"), spans.get(f"{i}.mask"), spans.get(f"{i}.thumb"),
+            )
+            for i, (photo, row) in enumerate(zip(photos, rows, strict=True))
+        ]  # fmt: skip
+    except (tarfile.TarError, KeyError, TypeError, ValueError, RecursionError):
         raise ReagingError(f"{path} is damaged", "a piece of the run that is to go on", "delete it, and resume") from None
-    return [
-        Done(
-            photo, row["reason"], Measures(**row["measures"]) if row["measures"] else None, row["content"], bytes.fromhex(row["hash"]),
-            bytes.fromhex(row["gray"]), tuple(row["landmarks"]), spans.get(f"{i}.jpg"), spans.get(f"{i}.mask"), spans.get(f"{i}.thumb"),
-        )
-        for i, (photo, row) in enumerate(zip(photos, rows, strict=True))
-    ]  # fmt: skip
 
 
 def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -104,7 +104,7 @@ def keep_plan(folder: Path, plan: dict[str, Any]) -> None:
         known = json.loads(path.read_bytes())
         if not isinstance(known["settings"], dict):
             raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ReagingError(f"{path} is damaged", "the plan of the run that is to go on", "begin anew with --force") from None
     if known != json.loads(json.dumps(plan)):
         changed = [k for k, v in plan["settings"].items() if known["settings"].get(k) != json.loads(json.dumps(v))] or ["the photos"]

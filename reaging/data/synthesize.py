@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from .. import __version__
+from ..errors import ReagingError
 from ..files import write_text
 from .archive import Dropped, Span
 from .crops import JPEG, Crop, Cutting, FaceCutter, measure
@@ -91,8 +92,15 @@ def _crop(picture: np.ndarray, cutter: FaceCutter) -> Crop:
 
 
 def _read_person(path: Path, k: int) -> list[Done]:
-    rows: list[dict[str, Any]] = json.loads(path.with_suffix(".json").read_bytes())
-    return read_piece(path, [Photo(f"{k:06d}_{i}", Span(path), row["age"], source="synthetic") for i, row in enumerate(rows)])
+    beside = path.with_suffix(".json")
+    try:
+        rows: list[dict[str, Any]] = json.loads(beside.read_bytes())
+        photos = [Photo(f"{k:06d}_{i}", Span(path), row["age"], source="synthetic") for i, row in enumerate(rows)]
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
+        raise ReagingError(
+            f"{beside} is damaged", "the ages of a piece of the run that is to go on", f"delete {path.name}, and resume"
+        ) from None
+    return read_piece(path, photos)
 
 
 def _settings(maker: PeopleMaker, weights: Path, age_models: list[Path], identities: int, seed: int, shard_mb: float) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ..ages import CLASS_NAMES, age_class
-from ..errors import ReagingError
 from ..files import whole_file, write_text
 from .archive import Dropped
 from .layouts import TERMS
@@ -117,12 +116,3 @@ def write_manifest(out: Path, shards: Sequence[Path], settings: dict[str, Any], 
         "dropped": dict(sorted(Counter(d.reason for d in dropped).items())),
     }
     write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-
-
-def read_manifest(out: Path) -> dict[str, Any]:
-    """Raises ReagingError where there is none or it is damaged."""
-    try:
-        manifest: dict[str, Any] = json.loads((out / MANIFEST).read_bytes())
-        return manifest
-    except (OSError, ValueError):
-        raise ReagingError(f"{out} has no readable {MANIFEST}", "a folder that reaging-data wrote", "check the path") from None

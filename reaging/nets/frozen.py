@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..card import CROP_KEY, parse_crop
 from ..errors import ReagingError
 
 
@@ -24,7 +25,6 @@ class FrozenNet(nn.Module):
     def __init__(self, path: str | Path):
         super().__init__()
         import onnx
-        from onnx import helper, numpy_helper
 
         try:
             model = onnx.load(str(path), load_external_data=False)
@@ -34,14 +34,25 @@ class FrozenNet(nn.Module):
             ) from None
         if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
             raise ReagingError(f"{path} keeps its weights in another file", "one self-contained ONNX file", "save it as one")
-        crop = {p.key: p.value for p in model.metadata_props}.get("crop")
-        self.crop = tuple(float(v) for v in crop.split(",")) if crop else None
-        self.outputs = [o.name for o in model.graph.output]
+        crop = {p.key: p.value for p in model.metadata_props}.get(CROP_KEY)
+        try:
+            self.crop = parse_crop(crop) if crop else None
+            self._read(model.graph, path)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ReagingError(
+                f"{path} is not a usable ONNX file ({error})", "a frozen age, identity or perceptual net", "get it again"
+            ) from None
+        self.eval().requires_grad_(False)
+
+    def _read(self, graph: Any, path: str | Path) -> None:
+        from onnx import helper, numpy_helper
+
+        self.outputs = [o.name for o in graph.output]
         self.constants: dict[str, Any] = {}
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
-        for tensor in model.graph.initializer:
+        for tensor in graph.initializer:
             self._constant(tensor.name, numpy_helper.to_array(tensor))
-        for node in model.graph.node:
+        for node in graph.node:
             attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             if node.op_type == "Constant":
                 self._constant(node.output[0], numpy_helper.to_array(attributes["value"]))
@@ -51,7 +62,6 @@ class FrozenNet(nn.Module):
                 self.nodes.append((node.op_type, list(node.input), node.output[0], attributes))
             else:
                 raise ReagingError(f"{path} uses the operator {node.op_type}", f"only {', '.join(OPERATORS)}", "bring another net")
-        self.eval().requires_grad_(False)
 
     def _constant(self, name: str, array: np.ndarray) -> None:
         if array.dtype.kind in "iu":

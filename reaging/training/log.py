@@ -22,8 +22,7 @@ class Log:
     def __init__(self, folder: Path, start: int):
         self.path = folder / "log.jsonl"
         if self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= start]
-            write_text(self.path, "".join(kept))
+            write_text(self.path, lines_before(self.path, start))
         self.board: Any = None
         with _written(self.path):
             self.file = self.path.open("a")
@@ -69,8 +68,13 @@ def _quiet_board(args: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(args)
 
 
+def lines_before(path: Path, step: int) -> str:
+    """The lines of a log up to a step, without those that are none."""
+    return "".join(line for line in path.read_text("utf-8", "replace").splitlines(keepends=True) if _step(line) <= step)
+
+
 def _step(line: str) -> int:
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
         return 1 << 62  # a line cut off by a crash

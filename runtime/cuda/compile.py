@@ -126,7 +126,7 @@ def _first_line(arch: str, code: bytes) -> bytes:
 
 def read_kernels(path: Path) -> tuple[str, bytes] | None:
     """Architecture and code in a file of ``write_kernels``; None where it is missing, damaged or of other sources."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         first, _, code = path.read_bytes().partition(b"\n")
         arch = str(json.loads(first)["architecture"])
         if first + b"\n" == _first_line(arch, code):

@@ -11,9 +11,10 @@ import shutil
 import signal
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 
@@ -25,23 +26,35 @@ from onnx import helper, numpy_helper
 
 from reaging.ages import parse_age
 from reaging.benchmarks.compare import compare_reports
+from reaging.benchmarks.curves import read_stage
 from reaging.benchmarks.options import parse_sizes, positive
 from reaging.benchmarks.report import read_json
-from reaging.card import CARD_KEY, ModelCard
+from reaging.card import CARD_KEY, CROP_KEY, ModelCard
 from reaging.data.archive import Span
+from reaging.data.crops import Crop
+from reaging.data.facegen import FaceGenerator
 from reaging.data.filters import parse_filters
-from reaging.data.layouts import LAYOUTS, read_layout
+from reaging.data.layouts import LAYOUTS, Photo, read_layout
+from reaging.data.measures import Measures
+from reaging.data.pieces import keep_plan, read_piece, write_piece
+from reaging.data.scenes import COLUMNS, _labelled
 from reaging.data.shards import MANIFEST, manifest_shards, open_records
+from reaging.data.synthesize import _read_person
 from reaging.errors import ReagingError
 from reaging.export.cli import _parse_batch
+from reaging.export.pictures import _rows
+from reaging.export.show import describe
+from reaging.nets.frozen import FrozenNet
 from reaging.presets import make_preset, preset_from_dict
 from reaging.runtime.backends.engines import read_facts
 from reaging.runtime.backends.modelfile import read_model
 from reaging.runtime.cli import SizeType
+from reaging.runtime.cuda.compile import _first_line, read_kernels
 from reaging.runtime.sinks.synthetic import marked
 from reaging.runtime.sinks.web import parse_address, trusted
 from reaging.runtime.sweep import parse_sweep
 from reaging.training.checkpoint import generator_of, load_checkpoint
+from reaging.training.log import lines_before
 
 PLACE = Path(tempfile.mkdtemp(prefix="reaging-fuzz-"))
 atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
@@ -200,6 +213,68 @@ def _preset(data: bytes) -> object:
     return preset_from_dict(fields) if isinstance(fields, dict) else None
 
 
+def _log(data: bytes) -> object:
+    """A training's log, as a resumed run and as reaging-bench's curves read it."""
+    path = _file("log.jsonl", data)
+    return lines_before(path, 10), read_stage(str(path), 1)
+
+
+def _crop_tables(data: bytes) -> object:
+    """Tables of face crops: what the finder is trained with, and the pictures that an export is checked on."""
+    labels = _rows(data, Path("shard"), "labels.csv")
+    return labels, _labelled(data, "labels.csv", "train")
+
+
+def _piece(data: bytes) -> object:
+    return read_piece(_file("000000.tar", data), [Photo("a", Span(Path("a")), 5.0)])
+
+
+def _ages(data: bytes) -> object:
+    """The ages beside a piece of made people."""
+    _file("people/000000.tar", piece())
+    return _read_person(_file("people/000000.json", data).with_suffix(".tar"), 0)
+
+
+def _plan(data: bytes) -> object:
+    keep_plan(_file("work/plan.json", data).parent, {"settings": {"size": 3}})
+    return None
+
+
+def _described(data: bytes) -> object:
+    _file("shown.engine.json", data)
+    return describe(_file("shown.engine", b"plan"))
+
+
+def _stage(data: bytes) -> object:
+    return read_stage(f"{_file('stage.jsonl', LOG)}:{text(data)}", 1)
+
+
+def piece() -> bytes:
+    """One photo that went through."""
+    path = PLACE / "seed.tar"
+    write_piece(path, [Crop("", Measures(*[1.0] * len(fields(Measures))), "00", landmarks=np.zeros((5, 2)), encoded=b"jpeg", mask=b"m")])
+    return path.read_bytes()
+
+
+def wheel() -> bytes:
+    """A face generator's wheel with the beginning of a graph."""
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as file:  # not compressed: what is altered inside can still be read
+        for name in ("MappingNetwork", "SynthesisNetwork"):
+            file.writestr(f"random_face/data/{name}.xml", GRAPH)
+            file.writestr(f"random_face/data/{name}.bin", bytes(8))
+    return out.getvalue()
+
+
+def judge() -> bytes:
+    """A frozen net of two layers."""
+    weight = numpy_helper.from_array(np.zeros((1, 3, 1, 1), np.float32), "w")
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"], strides=[1, 1]), helper.make_node("Relu", ["a"], ["y"])]
+    model = helper.make_model(helper.make_graph(nodes, "g", [], [helper.make_tensor_value_info("y", 1, None)], [weight]))
+    helper.set_model_props(model, {CROP_KEY: "127.5,127.5,128,32"})
+    return bytes(model.SerializeToString())
+
+
 def _checkpoint(data: bytes) -> object:
     return generator_of(load_checkpoint(_file("checkpoint.pt", data)), "checkpoint.pt")
 
@@ -226,6 +301,14 @@ REPORT = json.dumps(
      "cases": [{"model": "m", "backend": "ort", "threads": 1, "batch": 1, "size": 64, "wall_ms": {"p50": 3.0, "p95": 4.0},
                 "round_medians_ms": [3.0, 3.1, 3.2, 3.0, 3.1]}]}
 ).encode()  # fmt: skip
+LOG = b'{"step": 5, "l1": 0.5, "l1_of_input": 0.25}\n{"step": 10, "l1": 0.25}\n'
+CROPS = f"file,age,split,{','.join(COLUMNS)}\na.png,5,train{',3.5' * len(COLUMNS)}\nb.png,x,test\n".encode()
+GRAPH = """<net version="10"><layers>
+<layer id="0" name="x" type="Parameter"/>
+<layer id="1" name="w" type="Const"><data element_type="f32" offset="0" shape="1, 2" size="8"/></layer>
+<layer id="2" name="m" type="MatMul"/><layer id="3" name="b" type="Add"/></layers>
+<edges><edge from-layer="1" from-port="0" to-layer="2" to-port="1"/><edge from-layer="2" from-port="2" to-layer="3" to-port="0"/>
+<edge from-layer="1" from-port="0" to-layer="3" to-port="1"/></edges></net>"""
 SMALL_TAR = tar_of(labels__csv=TABLE, a__png=b"p", b__png=b"q", a__mask=b"m")
 TARGETS: dict[str, Target] = {
     # files
@@ -246,6 +329,15 @@ TARGETS: dict[str, Target] = {
     "checkpoint": Target(_checkpoint, (*checkpoints(), b"\x80\x02}q\x00.")),
     "report": Target(_report, (REPORT,)),
     "mark": Target(lambda d: [marked(d, suffix) for suffix in (".png", ".jpg", ".webp", ".tif")], pictures()),
+    "log": Target(_log, (LOG,)),
+    "crop-tables": Target(_crop_tables, (CROPS,)),
+    "piece": Target(_piece, (piece(),)),
+    "ages-of-a-piece": Target(_ages, (b'[{"age": 70.5, "estimates": [69.0, 71.5], "alpha": 1.5}]',)),
+    "plan": Target(_plan, (b'{"settings": {"size": 3}}', b'{"settings": {"size": 4}, "photos": 3}')),
+    "kernels": Target(lambda d: read_kernels(_file("m.kernels", d)), (_first_line("sm_75", b"code") + b"code",)),
+    "described-engine": Target(_described, (json.dumps(FACTS).encode(),)),
+    "judge": Target(lambda d: FrozenNet(_file("judge.onnx", d)), (judge(),)),
+    "face-generator": Target(lambda d: FaceGenerator(_file("generator.whl", d)), (wheel(),)),
     # options
     "sweep": Target(lambda d: parse_sweep(text(d)), (b"5:80:6s",)),
     "set": Target(_changes, (b"tiny\nwidths=8,16\nlr=1e-3\nsize=64", b"finder\nlr=0.1", b"ragan-256\nname=x")),
@@ -255,5 +347,6 @@ TARGETS: dict[str, Target] = {
     "sizes": Target(_sizes, (b"640x480,1280x720", b"1,2")),
     "batch": Target(_batch, (b"1,1,4",)),
     "address": Target(lambda d: parse_address(text(d)), (b"http:8080", b"http:[::1]:80", b"http:localhost:9")),
+    "stage": Target(_stage, (b"0", b"4:10")),
     "host-header": Target(lambda d: trusted(text(d), "127.0.0.1"), (b"localhost:80", b"[::1]:9")),
 }

@@ -233,8 +233,9 @@ def _judges(folder: Path) -> None:
     onnx.save(model, folder / "no-crop.onnx")
     helper.set_model_props(model, {"crop": "127.5,127.5,128,32"})
     onnx.save(model, folder / "judge.onnx")
-    helper.set_model_props(model, {"crop": "nan,1,1,-5"})
-    onnx.save(model, folder / "bad-crop.onnx")
+    for name, crop in {"bad": "nan,1,1,-5", "endless": "127.5,127.5,128,inf", "worded": "middle"}.items():
+        helper.set_model_props(model, {"crop": crop})
+        onnx.save(model, folder / f"{name}-crop.onnx")
     helper.set_model_props(model, {"crop": "127.5,127.5,128,32"})
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")

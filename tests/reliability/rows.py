@@ -146,6 +146,7 @@ MODELS = [
         ("judge empty", QUALITY.replace("--age-model judge.onnx", "--age-model empty.onnx"), "cannot be loaded"),
         ("judge without crop", QUALITY.replace("--age-model judge.onnx", "--age-model no-crop.onnx"), "is no judge"),
         ("judge with a senseless crop", QUALITY.replace("--id-model judge.onnx", "--id-model bad-crop.onnx"), "is no judge"),
+        ("judge with an endless crop", QUALITY.replace("--id-model judge.onnx", "--id-model endless-crop.onnx"), "is no judge"),
         ("judge with weights elsewhere", QUALITY.replace("--id-model judge.onnx", "--id-model judge-beside.onnx"),
             "weights in another file"),
         ("detector missing", "cam --detector gone.onnx", "gone.onnx"),
@@ -161,13 +162,14 @@ MODELS = [
         ("in a loss, missing", "train faces --set age=1 --set age_net=gone.onnx", "not a readable ONNX file"),
         ("in a loss, text", "train faces --set age=1 --set age_net=text.onnx", "not a readable ONNX file"),
         ("in a loss, foreign operator", "train faces --set age=1 --set age_net=operator.onnx", "RunProgram"),
+        ("in a loss, crop in words", "train faces --set age=1 --set age_net=worded-crop.onnx", "not a usable ONNX file"),
         ("in a loss, weights elsewhere", "train faces --set age=1 --set age_net=judge-beside.onnx", "judge-beside.onnx"),
         *((f"{option} {name}", f"{QUALITY} {option} {name}.onnx", says)
           for option in ("--second-age-model", "--perceptual-model")
           for name, says in {"gone": "cannot read", "text": "cannot be loaded", "judge-beside": "weights in another file"}.items()),
         *((f"calibrated with {name}", f"calibrate good.pt faces --age-net {name} --out OUT/c.pt", says) for name, says in
           {"gone.onnx": "not a readable ONNX file", "text.onnx": "not a readable ONNX file", "judge-beside.onnx": "judge-beside.onnx",
-           "operator.onnx": "RunProgram"}.items()),
+           "operator.onnx": "RunProgram", "bad-crop.onnx": "not a usable ONNX file"}.items()),
         ("judging int8, missing", "export good.pt OUT/a.onnx --int8 faces --age-model gone.onnx --id-model judge.onnx", "gone.onnx"),
         ("judging int8, text", "export good.pt OUT/a.onnx --int8 faces --age-model judge.onnx --id-model text.onnx", "text.onnx"),
         ("of synthetic people", "data synthesize OUT/s --identities 1 --age-model text.onnx --weights faces", "MappingNetwork"),
