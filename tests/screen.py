@@ -37,6 +37,8 @@ class Screen:
         with os.fdopen(reading) as answer:  # the number of a display that is free
             self.env = {**os.environ, "DISPLAY": f":{answer.readline().strip()}"}
         self._programs.append(subprocess.Popen(["openbox"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        # a window that is there before its manager, as on nobody's desk, may stay blank: Qt misses that it is taken over
+        self.until(lambda: int(self.xdotool("get_num_desktops")), "the window manager")
 
     def picture(self) -> np.ndarray:
         """What is to be seen: Xvfb's frame buffer is an XWD file; BGR [H, W, 3]."""
