@@ -23,9 +23,7 @@ from reaging.runtime.sources.photo import read_photo
 TITLE = "reaging"
 STEP_S = 0.4  # between two keys: a person's pace
 LEFT = (slice(120, 300), slice(0, 60))  # of the bundled clip: beside the face, below the figures
-STARTS = (
-    4  # on a busy machine one window in ten stays blank: Qt misses that it is on the screen, also with three lines of OpenCV (docs/cam.md)
-)
+STARTS = 4  # on a busy machine one window in ten stays blank, also one of three lines of OpenCV (docs/reliability.md)
 NUMBERS = itertools.count()
 
 
