@@ -17,7 +17,7 @@ from procedural import write_faces
 from reaging.data.shards import open_faces
 from reaging.errors import ReagingError
 from reaging.presets import PRESETS, make_preset
-from reaging.training.checkpoint import generator_from_checkpoint, load_checkpoint
+from reaging.training.checkpoint import generator_from_checkpoint, load_checkpoint, write_checkpoint
 from reaging.training.cli import main
 from reaging.training.loop import train
 from reaging.training.step import GeneratorTask, learning_rate
@@ -291,6 +291,17 @@ def test_foreign_checkpoints_are_refused_and_never_run(tmp_path, content, monkey
     with pytest.raises(ReagingError, match="not a checkpoint of reaging"):
         load_checkpoint(path)
     assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(
+    "state", [{}, {"state": 1, "param_groups": 2}, {"state": [], "param_groups": [1]}, {"state": {}, "param_groups": []}]
+)
+def test_damaged_optimizers_are_refused(faces, tmp_path, state):
+    run(task_on(faces), tmp_path, 1)
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    write_checkpoint(tmp_path / "checkpoint.pt", {**content, "optimizers": dict.fromkeys(content["optimizers"], state)})
+    with pytest.raises(ReagingError, match="holds other networks"):
+        run(task_on(faces), tmp_path, 2, resume=True)
 
 
 def test_a_run_can_begin_from_anothers_generator(faces, tmp_path):
