@@ -230,8 +230,7 @@ def _piece(data: bytes) -> object:
 
 
 def _ages(data: bytes) -> object:
-    """The ages beside a piece of made people."""
-    _file("people/000000.tar", piece())
+    """The ages beside a piece of made people, which ``piece`` has written."""
     return _read_person(_file("people/000000.json", data).with_suffix(".tar"), 0)
 
 
@@ -251,7 +250,7 @@ def _stage(data: bytes) -> object:
 
 def piece() -> bytes:
     """One photo that went through."""
-    path = PLACE / "seed.tar"
+    path = _file("people/000000.tar", b"")
     write_piece(path, [Crop("", Measures(*[1.0] * len(fields(Measures))), "00", landmarks=np.zeros((5, 2)), encoded=b"jpeg", mask=b"m")])
     return path.read_bytes()
 
